@@ -1,0 +1,59 @@
+"""Writing, recording and putting back files on a host."""
+
+from __future__ import annotations
+
+import shlex
+
+from clusterctl.plan.command import Command, script
+
+STATE = "/var/lib/clusterctl"
+"""Where clusterctl keeps what belongs to it on a host."""
+
+WAS = f"{STATE}/was"
+"""What a host had before it was changed: values as files here, whole files under `WAS/files`."""
+
+# "$1" path, "$2" mode, "$3" owner, "$4" where its first state is recorded ("" when it is not).
+_WRITE = """\
+set -eu; umask 077; mkdir -p "$(dirname "$1")"
+if [ -n "$4" ] && [ ! -e "$4" ] && [ ! -e "$4.absent" ]; then
+  mkdir -p "$(dirname "$4")"
+  if [ -e "$1" ]; then cp -p "$1" "$4.part"; mv "$4.part" "$4"; else : > "$4.absent"; fi
+fi
+t=$(mktemp "$1.clusterctl.XXXXXX"); trap 'rm -f "$t"' EXIT
+cat > "$t"; chown "$3" "$t"; chmod "$2" "$t"
+if ! mv -fT "$t" "$1" 2>/dev/null; then cat "$t" > "$1"; fi"""
+
+# "$1" the record's path, "$2" its value: the first word stays.
+_RECORD = """\
+set -eu; umask 077; [ -e "$1" ] && exit 0
+mkdir -p "$(dirname "$1")"; printf '%s' "$2" > "$1.part"; mv "$1.part" "$1\""""
+
+_PUT_BACK = """\
+set -eu
+if [ -e "$2" ]; then cp -p "$2" "$1.part"; mv -f "$1.part" "$1" 2>/dev/null || { cat "$2" > "$1"; rm -f "$1.part"; }
+elif [ -e "$2.absent" ]; then rm -f "$1"; fi
+rm -f "$2" "$2.absent\""""
+
+
+def write(path: str, content: bytes, mode: int, owner: str, *, record: bool) -> Command:
+    """Write a file atomically, its content on standard input. `owner` is "user:group"."""
+    return script(_WRITE, path, f"{mode:04o}", owner, f"{WAS}/files{path}" if record else "", input=content)
+
+
+def record(name: str, value: str) -> Command:
+    """Write down a value as it was before the first change; later calls leave the first one alone."""
+    return script(_RECORD, f"{WAS}/{name}", value)
+
+
+def put_back(path: str) -> Command:
+    """Put a recorded file back exactly as it was, or remove it when there was none; forget the record."""
+    return script(_PUT_BACK, path, f"{WAS}/files{path}")
+
+
+def here_document(path: str, body: str, mode: int, owner: str) -> str:
+    """Return what a person would type to write the file."""
+    user, _, group = owner.partition(":")
+    place = shlex.quote(path)
+    return (
+        f"install -D -m {mode:04o} -o {user} -g {group} /dev/stdin {place} <<'EOF'\n{body}\nEOF"
+    )

@@ -1,0 +1,1 @@
+"""What the user writes and what we learn: values only, no input or output."""

@@ -1,0 +1,207 @@
+"""What was read from the hosts, as values. Nothing here is guessed from what we did before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file on a host. `content` is empty for files that are never read (private keys).
+
+    modified: seconds since the epoch, by the host's clock.
+    """
+
+    content: str
+    mode: int = 0o644
+    owner: str = "root:root"
+    modified: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """A systemd unit: `active` and `enabled` in systemd's own words, `started` in epoch seconds (0: never)."""
+
+    active: str = "inactive"
+    enabled: str = ""
+    loaded: bool = True
+    started: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An IPv4 address on an interface, with the interface's MTU in bytes."""
+
+    interface: str
+    ip: str
+    prefix: int
+    mtu: int = 1500
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A listening socket and the name of the process that holds it ("" where it cannot be seen)."""
+
+    proto: str
+    ip: str
+    port: int
+    process: str
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A container's place on a network. Endpoints on other hosts show an id that starts with "ep-"."""
+
+    name: str
+    container_id: str
+    mac: str
+    ip: str
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkFacts:
+    """A Docker network as one daemon sees it."""
+
+    id: str
+    name: str
+    driver: str
+    scope: str
+    subnet: str = ""
+    gateway: str = ""
+    labels: Mapping[str, str] = NOTHING
+    options: Mapping[str, str] = NOTHING
+    endpoints: tuple[Endpoint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerFacts:
+    """A container: `state` in Docker's words; `networks` maps a network's name to (ip, mac)."""
+
+    id: str
+    name: str
+    image: str
+    state: str
+    labels: Mapping[str, str] = NOTHING
+    networks: Mapping[str, tuple[str, str]] = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """An image: its id, tags and labels."""
+
+    id: str
+    tags: tuple[str, ...]
+    labels: Mapping[str, str] = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class DockerFacts:
+    """What a running daemon says of itself. `store` and `advertise` are empty without a cluster store."""
+
+    version: str
+    store: str = ""
+    advertise: str = ""
+    swarm: str = "inactive"
+    networks: Mapping[str, NetworkFacts] = NOTHING
+    containers: Mapping[str, ContainerFacts] = NOTHING
+    images: tuple[ImageFacts, ...] = ()
+
+    def has_image(self, tag: str) -> bool:
+        """Whether an image of this tag is on the host."""
+        return any(tag in image.tags for image in self.images)
+
+
+@dataclass(frozen=True, slots=True)
+class HostFacts:
+    """One host as it was found.
+
+    docker is None while the daemon does not run (asking would start it by socket activation).
+    records: what clusterctl wrote down on the host before it changed it, by name.
+    clock: the host's time minus the controller's, seconds.
+    """
+
+    name: str
+    hostname: str = ""
+    user: str = "root"
+    root: bool = True
+    os_id: str = ""
+    os_version: str = ""
+    os_name: str = ""
+    kernel: str = ""
+    arch: str = ""
+    machine_id: str = ""
+    systemd: bool = True
+    clock: float = 0.0
+    memory_mb: int = 0
+    disk_free_mb: int = 0
+    addresses: tuple[Address, ...] = ()
+    routes: tuple[str, ...] = ()
+    listeners: tuple[Listener, ...] = ()
+    versions: Mapping[str, str] = NOTHING
+    tools: frozenset[str] = frozenset()
+    files: Mapping[str, File] = NOTHING
+    units: Mapping[str, Unit] = NOTHING
+    records: Mapping[str, str] = NOTHING
+    packages: frozenset[str] = frozenset()
+    docker: DockerFacts | None = None
+
+    def file(self, path: str) -> File | None:
+        """Return the file at `path`, or None where there is none."""
+        return self.files.get(path)
+
+    def content(self, path: str) -> str:
+        """Return the content of the file at `path`, "" where there is none."""
+        found = self.files.get(path)
+        return found.content if found else ""
+
+    def unit(self, name: str) -> Unit:
+        """Return the unit of that name; one that is not loaded where systemd does not know it."""
+        return self.units.get(name, Unit(loaded=False))
+
+    def interface(self, ip: str) -> str:
+        """Return the name of the interface that has this address, "" where none has."""
+        return next((a.interface for a in self.addresses if a.ip == ip), "")
+
+    def with_file(self, path: str, file: File | None) -> HostFacts:
+        """Return the facts as they are once the file was written (None: removed)."""
+        files = {k: v for k, v in self.files.items() if k != path}
+        if file is not None:
+            files[path] = file
+        return replace(self, files=files)
+
+    def with_unit(self, name: str, unit: Unit) -> HostFacts:
+        """Return the facts as they are once the unit is in this state."""
+        return replace(self, units={**self.units, name: unit})
+
+    def with_record(self, name: str, value: str) -> HostFacts:
+        """Return the facts as they are once this was recorded (a record is never overwritten)."""
+        return replace(self, records={name: value, **self.records})
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything known: the hosts that answered, those that did not and why, and the machine we run on.
+
+    machine: what the provider of the hosts found on the controller; its type is the provider's own.
+    """
+
+    hosts: Mapping[str, HostFacts] = NOTHING
+    missing: Mapping[str, str] = NOTHING
+    machine: Any = field(default=None)
+
+    def with_host(self, host: HostFacts) -> Facts:
+        """Return the facts with this host's replaced."""
+        missing = {k: v for k, v in self.missing.items() if k != host.name}
+        return replace(self, hosts={**self.hosts, host.name: host}, missing=missing)
+
+    def docker(self, host: str) -> DockerFacts | None:
+        """Return what the daemon on `host` said, None where it is not running or the host not known."""
+        found = self.hosts.get(host)
+        return found.docker if found else None

@@ -1,0 +1,1 @@
+"""Decide first, then do: commands, actions, phases, and the runner that carries them out."""

@@ -1,0 +1,169 @@
+"""Actions: small data that shows itself as a shell line, can be carried out, and knows the facts after it."""
+
+from __future__ import annotations
+
+import difflib
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from clusterctl.commands import files
+from clusterctl.model.errors import TimedOut
+from clusterctl.model.facts import Facts, File, HostFacts
+
+if TYPE_CHECKING:
+    from clusterctl.plan.command import Command
+    from clusterctl.plan.door import Door
+
+MACHINE = "this machine"
+"""The name of the machine that clusterctl runs on, where a host's name would stand."""
+
+Effect = Callable[[HostFacts], HostFacts]
+
+
+def unchanged(facts: HostFacts) -> HostFacts:
+    """Return the facts as they are: the effect of an action that changes none."""
+    return facts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Action(ABC):
+    """One deed on one host.
+
+    host: whose deed it is; actions of one host run in order, those of different hosts side by side.
+    title: what it does, as a user would say it.
+    door: where it is carried out; the host itself unless named.
+    effect: the host's facts after it, for plans that are only shown.
+    """
+
+    host: str
+    title: str
+    door: str = ""
+    effect: Effect = field(default=unchanged, repr=False, compare=False)
+
+    @property
+    def at(self) -> str:
+        """The name of the door that the action goes through."""
+        return self.door or self.host
+
+    @abstractmethod
+    def shell(self) -> str:
+        """Return the deed as the shell lines that a person would type."""
+
+    @abstractmethod
+    def perform(self, door: Door) -> str:
+        """Carry it out. Returns evidence for the transcript. Raises HostError."""
+
+    def predict(self, facts: Facts) -> Facts:
+        """Return the facts as they will be after the deed."""
+        known = facts.hosts.get(self.host)
+        return facts.with_host(self.effect(known)) if known else facts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run(Action):
+    """Run a command."""
+
+    command: Command
+    hint: str = ""
+
+    def shell(self) -> str:
+        """Return the command line."""
+        return self.command.line()
+
+    def perform(self, door: Door) -> str:
+        """Run it; an unexpected exit code is an error."""
+        return door.run(self.command).expect(self.title, self.hint).tail()
+
+
+@dataclass(frozen=True, kw_only=True)
+class WriteFile(Action):
+    """Write a whole file, atomically; what was there is recorded on the host first where `record` is set.
+
+    secret: the content never shows: not in a plan, a diff or a transcript. It travels on standard input.
+    """
+
+    path: str
+    content: str = field(repr=False)
+    mode: int = 0o644
+    owner: str = "root:root"
+    secret: bool = False
+    record: bool = False
+
+    def shell(self) -> str:
+        """Return the file as a here-document, its content left out when it is secret."""
+        body = f"({len(self.content)} secret bytes)" if self.secret else self.content.rstrip("\n")
+        return files.here_document(self.path, body, self.mode, self.owner)
+
+    def diff(self, facts: Facts) -> str:
+        """Return a unified diff from the file as it is on the host to the file as it will be."""
+        if self.secret:
+            return ""
+        host = facts.hosts.get(self.host)
+        old = host.content(self.path) if host else ""
+        return "".join(
+            difflib.unified_diff(
+                old.splitlines(keepends=True),
+                self.content.splitlines(keepends=True),
+                f"{self.host}:{self.path}" if old else "/dev/null",
+                f"{self.host}:{self.path}",
+            )
+        )
+
+    def perform(self, door: Door) -> str:
+        """Write to a temporary name beside the file, then rename."""
+        door.run(files.write(self.path, self.content.encode(), self.mode, self.owner, record=self.record)).expect(
+            self.title
+        )
+        return f"{self.path}: {len(self.content)} bytes, mode {self.mode:04o}, {self.owner}"
+
+    def predict(self, facts: Facts) -> Facts:
+        """Return the facts with the file in place, modified just now."""
+        host = facts.hosts.get(self.host)
+        if host is None:
+            return facts
+        content = "" if self.secret else self.content
+        return facts.with_host(
+            self.effect(host.with_file(self.path, File(content, self.mode, self.owner, time.time())))
+        )
+
+
+class Condition(Protocol):
+    """Something that can be looked at until it holds."""
+
+    def look(self, door: Door) -> tuple[bool, str]:
+        """Look once. Returns whether it holds, and what was seen."""
+
+    def shell(self) -> str:
+        """Return how a person would look."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaitFor(Action):
+    """Wait for a condition. A deadline that passes is a failure and carries what was last seen.
+
+    within: seconds.
+    """
+
+    condition: Condition
+    within: float = 60.0
+    hint: str = ""
+
+    def shell(self) -> str:
+        """Return how a person would look."""
+        return self.condition.shell()
+
+    def perform(self, door: Door) -> str:
+        """Look, with growing pauses from 20 ms to 0.5 s, until it holds or the deadline passes."""
+        deadline = time.monotonic() + self.within
+        pause = 0.02
+        while True:
+            holds, seen = self.condition.look(door)
+            if holds:
+                return seen
+            if time.monotonic() >= deadline:
+                raise TimedOut(self.host, self.title, self.within, seen, hint=self.hint)
+            time.sleep(pause)
+            pause = min(pause * 1.5, 0.5)
