@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from clusterctl.commands import files
+from clusterctl.plan import files
 from clusterctl.model.errors import TimedOut
 from clusterctl.model.facts import Facts, File, HostFacts
 

@@ -1,0 +1,35 @@
+"""Where hosts come from and how they go. One file or folder a provider."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clusterctl.model.facts import HostFacts
+    from clusterctl.model.inventory import Host
+    from clusterctl.model.lab import Lab
+    from clusterctl.plan.door import Door
+    from clusterctl.plan.phase import Phase
+
+
+class Provider(Protocol):
+    """A source of hosts.
+
+    up, down: the phases that bring the hosts there and take them away, in order.
+    destroys: whether `down` removes the hosts themselves.
+    """
+
+    up: Sequence[Phase[Lab]]
+    down: Sequence[Phase[Lab]]
+    destroys: bool
+
+    def facts(self, lab: Lab) -> Any:
+        """Read what the provider has on this machine. The only reader of `Facts.machine` is the provider."""
+
+    def door(self) -> Door:
+        """Return the door to this machine, named `clusterctl.plan.action.MACHINE`."""
+
+    def fresh(self, lab: Lab, host: Host) -> HostFacts | None:
+        """Return what a host is like just after it was made; None where that cannot be known."""
