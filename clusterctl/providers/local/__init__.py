@@ -1,0 +1,39 @@
+"""Real systemd hosts on this machine, in namespaces: no VM, no Docker."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from clusterctl.providers.local import read, up
+from clusterctl.providers.local.down import DOWN
+from clusterctl.providers.local.up import UP
+from clusterctl.providers.machine import MachineDoor
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from clusterctl.model.facts import HostFacts
+    from clusterctl.model.inventory import Host
+    from clusterctl.model.lab import Lab
+    from clusterctl.plan.phase import Phase
+    from clusterctl.providers.local.facts import MachineFacts
+
+
+class LocalProvider:
+    """Make hosts from a cached root, an overlay each, a network namespace each, and systemd-nspawn."""
+
+    up: Sequence[Phase[Lab]] = UP
+    down: Sequence[Phase[Lab]] = DOWN
+    destroys = True
+
+    def facts(self, lab: Lab) -> MachineFacts:
+        """Read what of the lab is on this machine, and whether the machine can carry it."""
+        return read.read(lab)
+
+    def door(self) -> MachineDoor:
+        """Return the door to this machine."""
+        return MachineDoor()
+
+    def fresh(self, lab: Lab, host: Host) -> HostFacts:
+        """Return what a node is like just after its first start."""
+        return up.fresh(lab, host)
