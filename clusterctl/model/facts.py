@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +72,8 @@ class NetworkFacts:
     scope: str
     subnet: str = ""
     gateway: str = ""
-    labels: Mapping[str, str] = NOTHING
-    options: Mapping[str, str] = NOTHING
+    labels: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = field(default_factory=dict)
     endpoints: tuple[Endpoint, ...] = ()
 
 
@@ -88,8 +85,8 @@ class ContainerFacts:
     name: str
     image: str
     state: str
-    labels: Mapping[str, str] = NOTHING
-    networks: Mapping[str, tuple[str, str]] = NOTHING
+    labels: Mapping[str, str] = field(default_factory=dict)
+    networks: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +95,7 @@ class ImageFacts:
 
     id: str
     tags: tuple[str, ...]
-    labels: Mapping[str, str] = NOTHING
+    labels: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +106,8 @@ class DockerFacts:
     store: str = ""
     advertise: str = ""
     swarm: str = "inactive"
-    networks: Mapping[str, NetworkFacts] = NOTHING
-    containers: Mapping[str, ContainerFacts] = NOTHING
+    networks: Mapping[str, NetworkFacts] = field(default_factory=dict)
+    containers: Mapping[str, ContainerFacts] = field(default_factory=dict)
     images: tuple[ImageFacts, ...] = ()
 
     def has_image(self, tag: str) -> bool:
@@ -144,11 +141,11 @@ class HostFacts:
     addresses: tuple[Address, ...] = ()
     routes: tuple[str, ...] = ()
     listeners: tuple[Listener, ...] = ()
-    versions: Mapping[str, str] = NOTHING
+    versions: Mapping[str, str] = field(default_factory=dict)
     tools: frozenset[str] = frozenset()
-    files: Mapping[str, File] = NOTHING
-    units: Mapping[str, Unit] = NOTHING
-    records: Mapping[str, str] = NOTHING
+    files: Mapping[str, File] = field(default_factory=dict)
+    units: Mapping[str, Unit] = field(default_factory=dict)
+    records: Mapping[str, str] = field(default_factory=dict)
     packages: frozenset[str] = frozenset()
     docker: DockerFacts | None = None
 
@@ -192,8 +189,8 @@ class Facts:
     machine: what the provider of the hosts found on the controller; its type is the provider's own.
     """
 
-    hosts: Mapping[str, HostFacts] = NOTHING
-    missing: Mapping[str, str] = NOTHING
+    hosts: Mapping[str, HostFacts] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
     machine: Any = field(default=None)
 
     def with_host(self, host: HostFacts) -> Facts:

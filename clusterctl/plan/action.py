@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from clusterctl.plan import files
 from clusterctl.model.errors import TimedOut
 from clusterctl.model.facts import Facts, File, HostFacts
+from clusterctl.plan import files
 
 if TYPE_CHECKING:
     from clusterctl.plan.command import Command

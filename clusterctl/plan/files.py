@@ -54,6 +54,4 @@ def here_document(path: str, body: str, mode: int, owner: str) -> str:
     """Return what a person would type to write the file."""
     user, _, group = owner.partition(":")
     place = shlex.quote(path)
-    return (
-        f"install -D -m {mode:04o} -o {user} -g {group} /dev/stdin {place} <<'EOF'\n{body}\nEOF"
-    )
+    return f"install -D -m {mode:04o} -o {user} -g {group} /dev/stdin {place} <<'EOF'\n{body}\nEOF"

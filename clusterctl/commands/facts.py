@@ -1,0 +1,185 @@
+"""One script that reads a host, and the reading of what it prints. One round trip, no tool but a shell.
+
+The script prints sections; each starts with a line `\\x01 name` and holds plain text. Private keys are
+never read: a file under a `.key` name is only described.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterable, Mapping, Sequence
+
+from clusterctl.model.facts import Address, File, HostFacts, Listener, Unit
+from clusterctl.plan.command import Command, script
+from clusterctl.plan.files import STATE, WAS
+
+MARK = "\x01"
+
+# "$1": how many files follow; then the files, then the units. The daemons take long to say their version,
+# so they say it into a pipe while the rest is read.
+_SCRIPT = r"""
+export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
+s() { printf '\001 %s\n' "$1"; }
+{ dockerd --version; etcd --version; } 2>/dev/null </dev/null | {
+n=$1; shift
+s host; uname -n; uname -r; uname -m; id -un; date +%s.%N; cat /proc/uptime
+s os; cat /etc/os-release 2>/dev/null
+s machine; cat /etc/machine-id 2>/dev/null; [ -d /run/systemd/system ] && echo systemd
+s memory; grep MemTotal /proc/meminfo
+s disk; df -Pm /var/lib | tail -n 1
+s ip; ip -o -4 addr show; s links; ip -o link show; s routes; ip -4 route show
+s listen; ss -Hlntup 2>/dev/null || ss -lntup
+s tools; for t in docker dockerd etcd etcdctl tcpdump nsenter bridge busybox hostnamectl apt-get iptables sysctl; do
+  command -v $t >/dev/null 2>&1 && echo $t; done
+s records
+if [ -d @WAS@ ]; then cd @WAS@; find . -type f ! -name '*.part' | while read -r f; do
+  case $f in ./files/*) printf '%s\n' "$f";; *) printf '%s ' "$f"; base64 -w0 < "$f"; echo;; esac; done; cd /; fi
+s files
+while [ "$n" -gt 0 ]; do
+  if [ -f "$1" ]; then
+    stat -Lc '%.9Y %a %U:%G %n' "$1"
+    case $1 in *.key) echo;; *) head -c 262144 "$1" | base64 -w0; echo;; esac
+  fi
+  shift; n=$((n-1)); done
+s units; systemctl show -p Id,LoadState,ActiveState,UnitFileState,ActiveEnterTimestampMonotonic "$@" 2>/dev/null
+s versions; cat; s end; }
+""".replace("@WAS@", WAS)
+
+
+def read_host(files: Sequence[str], units: Sequence[str]) -> Command:
+    """Read everything about a host in one go; `files` are read whole, up to 256 KiB each."""
+    return script(_SCRIPT, str(len(files)), *files, *units, within=20)
+
+
+def parse(name: str, text: str, *, asked_at: float = 0.0) -> HostFacts:
+    """Turn what the script printed into facts. `asked_at`: the controller's clock meanwhile, epoch seconds.
+
+    Raises ValueError when the output is cut short or is not the script's.
+    """
+    parts = _sections(text)
+    if "end" not in parts or len(parts.get("host", ())) < 6:
+        raise ValueError("the host did not answer in full")
+    hostname, kernel, arch, user, now, uptime = parts["host"][:6]
+    clock, up = float(now), float(uptime.split()[0])
+    os = _os_release(parts["os"])
+    machine = parts["machine"]
+    return HostFacts(
+        name=name,
+        hostname=hostname,
+        user=user,
+        root=user == "root",
+        os_id=os.get("ID", ""),
+        os_version=os.get("VERSION_ID", ""),
+        os_name=os.get("PRETTY_NAME", ""),
+        kernel=kernel,
+        arch=arch,
+        machine_id=machine[0] if machine and machine[0] != "systemd" else "",
+        systemd="systemd" in machine,
+        clock=clock - asked_at if asked_at else 0.0,
+        memory_mb=_number(parts["memory"], 1) // 1024,
+        disk_free_mb=_number(parts["disk"], 3),
+        addresses=_addresses(parts["ip"], parts["links"]),
+        routes=tuple(line.split()[0] for line in parts["routes"] if line.split()),
+        listeners=tuple(_listeners(parts["listen"])),
+        versions=_versions(parts),
+        tools=frozenset(parts["tools"]),
+        files=_files(parts["files"]),
+        units=_units(parts["units"], clock - up),
+        records=_records(parts["records"]),
+    )
+
+
+def _sections(text: str) -> dict[str, list[str]]:
+    parts: dict[str, list[str]] = {}
+    current: list[str] = []
+    for line in text.splitlines():
+        if line.startswith(f"{MARK} "):
+            current = parts.setdefault(line[2:], [])
+        else:
+            current.append(line)
+    return parts
+
+
+def _os_release(lines: Iterable[str]) -> dict[str, str]:
+    pairs = (line.partition("=") for line in lines if "=" in line)
+    return {key: value.strip("\"'") for key, _, value in pairs}
+
+
+def _number(lines: Sequence[str], word: int) -> int:
+    words = lines[0].split() if lines else []
+    return int(words[word]) if len(words) > word and words[word].isdigit() else 0
+
+
+def _addresses(lines: Iterable[str], links: Iterable[str]) -> tuple[Address, ...]:
+    mtu = {}
+    for line in links:
+        found = re.match(r"\d+: ([^:@\s]+)\S* .*\bmtu (\d+)", line)
+        if found:
+            mtu[found[1]] = int(found[2])
+    out = []
+    for line in lines:
+        words = line.split()
+        if "inet" in words[:3]:
+            ip, _, prefix = words[3].partition("/")
+            out.append(Address(words[1], ip, int(prefix or 32), mtu.get(words[1], 1500)))
+    return tuple(out)
+
+
+def _listeners(lines: Iterable[str]) -> Iterable[Listener]:
+    for line in lines:
+        words = line.split()
+        if len(words) < 5 or words[0] not in {"tcp", "udp"}:
+            continue
+        ip, _, port = words[4].rpartition(":")
+        holder = re.search(r'users:\(\("([^"]+)"', line)
+        if port.isdigit():
+            yield Listener(words[0], ip.partition("%")[0].strip("[]"), int(port), holder[1] if holder else "")
+
+
+def _versions(parts: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    said = re.findall(r"^(Docker|etcd) [Vv]ersion:? v?(\d+\.\d+\.\d+)", "\n".join(parts["versions"]), re.MULTILINE)
+    return {name.lower(): version for name, version in said}
+
+
+def _decode(text: str) -> str:
+    try:
+        return base64.b64decode(text, validate=True).decode("utf-8", "replace")
+    except (binascii.Error, ValueError):
+        return ""
+
+
+def _files(lines: Sequence[str]) -> dict[str, File]:
+    found = {}
+    for head, body in zip(lines[::2], lines[1::2], strict=False):
+        modified, mode, owner, path = head.split(" ", 3)
+        found[path] = File(_decode(body), int(mode, 8), owner, float(modified))
+    return found
+
+
+def _units(lines: Sequence[str], booted: float) -> dict[str, Unit]:
+    found = {}
+    for block in "\n".join(lines).split("\n\n"):
+        values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        if "Id" not in values:
+            continue
+        entered = int(values.get("ActiveEnterTimestampMonotonic") or 0)
+        found[values["Id"]] = Unit(
+            active=values.get("ActiveState", ""),
+            enabled=values.get("UnitFileState", ""),
+            loaded=values.get("LoadState") == "loaded",
+            started=booted + entered / 1e6 if entered else 0.0,
+        )
+    return found
+
+
+def _records(lines: Iterable[str]) -> dict[str, str]:
+    found = {}
+    for line in lines:
+        name, _, value = line.removeprefix("./").partition(" ")
+        found[name] = _decode(value)
+    return found
+
+
+__all__ = ["STATE", "parse", "read_host"]

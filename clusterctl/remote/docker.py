@@ -1,0 +1,252 @@
+"""The Docker API of a host over its SSH connection. The only module that imports docker.
+
+Docker listens on its unix socket alone; `docker system dial-stdio` on a channel of the open
+connection joins the two, so no TCP port is needed and no second login is made.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import docker.errors
+import requests.exceptions
+import urllib3
+from docker import APIClient
+from docker.transport.sshconn import SSHConnectionPool, SSHHTTPAdapter
+from docker.types import EndpointConfig, IPAMConfig, IPAMPool
+
+from clusterctl.model.errors import HostError
+from clusterctl.model.facts import ContainerFacts, DockerFacts, Endpoint, ImageFacts, NetworkFacts
+from clusterctl.plan.door import Exec
+
+PREDEFINED = frozenset({"bridge", "host", "none"})
+CHANNELS = 4
+"""Channels kept for API calls at once on one SSH connection."""
+
+
+class _Connection(urllib3.connection.HTTPConnection):
+    def __init__(self, transport: Any, command: str, within: float) -> None:
+        super().__init__("localhost", timeout=within)
+        self._transport, self._command, self._within = transport, command, within
+
+    def connect(self) -> None:
+        channel = self._transport.open_session(timeout=self._within)
+        channel.settimeout(self._within)
+        channel.exec_command(self._command)
+        self.sock = channel
+
+
+class _Pool(SSHConnectionPool):  # type: ignore[misc]
+    def __init__(self, transport: Any, command: str, within: float) -> None:
+        super().__init__(timeout=within, maxsize=CHANNELS)
+        self.block = True
+        self._open = (transport, command, within)
+
+    def _new_conn(self) -> _Connection:
+        return _Connection(*self._open)
+
+
+class _Adapter(SSHHTTPAdapter):  # type: ignore[misc]
+    """docker-py's own SSH adapter, on a connection that is open already."""
+
+    def __init__(self, transport: Any, command: str, within: float) -> None:
+        super().__init__("ssh://open", timeout=within, shell_out=True)
+        self._pool = _Pool(transport, command, within)
+
+    def get_connection(self, url: str, proxies: Any = None) -> _Pool:
+        return self._pool
+
+    def close(self) -> None:
+        self._pool.close()
+
+
+class SshDocker:
+    """The Docker API of one host; see `clusterctl.plan.door.DockerDoor`."""
+
+    def __init__(self, host: str, transport: Any, *, sudo: bool, within: float = 60.0) -> None:
+        self._host = host
+        command = "sudo -n docker system dial-stdio" if sudo else "docker system dial-stdio"
+        # A version is given so that nothing is asked before the adapter is mounted.
+        self._api = APIClient(base_url="http://docker:1", version="1.41", timeout=within)
+        self._api.base_url = "http+docker://ssh"
+        self._adapter = _Adapter(transport, command, within)
+        self._api.mount("http+docker://ssh", self._adapter)
+        self._api._custom_adapter = self._adapter
+        self._negotiated = False
+
+    def _client(self) -> APIClient:
+        if not self._negotiated:
+            self._api._version = self._api._retrieve_server_version()
+            self._negotiated = True
+        return self._api
+
+    @contextlib.contextmanager
+    def _calls(self, doing: str) -> Iterator[APIClient]:
+        try:
+            yield self._client()
+        except docker.errors.APIError as error:
+            raise HostError(self._host, f"{doing}: {error.explanation or error}") from error
+        except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
+            raise HostError(
+                self._host,
+                f"{doing}: Docker does not answer: {error}",
+                hint="systemctl status docker; journalctl -u docker -n 50",
+            ) from error
+
+    def close(self) -> None:
+        """Give the channels back."""
+        self._api.close()
+        self._adapter.close()
+
+    def facts(self) -> DockerFacts:
+        """Return what the daemon has and says of itself."""
+        with self._calls("read Docker's state") as api:
+            info = api.info()
+            networks = [n for n in api.networks() if n["Name"] not in PREDEFINED]
+            inspected = []
+            for found in networks:
+                # A network may go between the list and the look.
+                with contextlib.suppress(docker.errors.NotFound):
+                    inspected.append(_network(api.inspect_network(found["Id"])))
+            containers = [_container(c) for c in api.containers(all=True)]
+            images = tuple(
+                ImageFacts(i["Id"], tuple(i.get("RepoTags") or ()), i.get("Labels") or {}) for i in api.images()
+            )
+        return DockerFacts(
+            version=info.get("ServerVersion", ""),
+            store=info.get("ClusterStore", ""),
+            advertise=info.get("ClusterAdvertise", ""),
+            swarm=(info.get("Swarm") or {}).get("LocalNodeState", "inactive"),
+            networks={n.name: n for n in inspected},
+            containers={c.name: c for c in containers},
+            images=images,
+        )
+
+    def create_network(
+        self, name: str, driver: str, subnet: str, gateway: str, options: Mapping[str, str], labels: Mapping[str, str]
+    ) -> None:
+        """Create a network."""
+        pool = IPAMPool(subnet=subnet, gateway=gateway or None)
+        with self._calls(f"create network {name}") as api:
+            api.create_network(
+                name,
+                driver=driver,
+                ipam=IPAMConfig(pool_configs=[pool]),
+                options=dict(options),
+                labels=dict(labels),
+                check_duplicate=True,
+            )
+
+    def remove_network(self, name: str) -> None:
+        """Remove a network; quiet when there is none."""
+        with self._calls(f"remove network {name}") as api, contextlib.suppress(docker.errors.NotFound):
+            api.remove_network(name)
+
+    def connect(self, network: str, container: str) -> None:
+        """Attach a container to one more network."""
+        with self._calls(f"connect {container} to {network}") as api:
+            api.connect_container_to_network(container, network)
+
+    def disconnect(self, network: str, endpoint: str) -> None:
+        """Force an endpoint off a network by its name, whether or not its container is still there."""
+        with self._calls(f"disconnect {endpoint} from {network}") as api, contextlib.suppress(docker.errors.NotFound):
+            api.disconnect_container_from_network(endpoint, network, force=True)
+
+    def run(
+        self,
+        name: str,
+        image: str,
+        command: Sequence[str],
+        network: str,
+        labels: Mapping[str, str],
+        options: Mapping[str, object],
+    ) -> None:
+        """Create a container on a network and start it."""
+        with self._calls(f"run container {name}") as api:
+            made = api.create_container(
+                image,
+                command=list(command) or None,
+                name=name,
+                labels=dict(labels),
+                host_config=api.create_host_config(network_mode=network, **options),
+                networking_config=api.create_networking_config({network: EndpointConfig(api._version)}),
+            )
+            api.start(made["Id"])
+
+    def start(self, container: str) -> None:
+        """Start a container that exists."""
+        with self._calls(f"start container {container}") as api:
+            api.start(container)
+
+    def remove(self, container: str) -> None:
+        """Kill and remove a container; quiet when there is none."""
+        with self._calls(f"remove container {container}") as api, contextlib.suppress(docker.errors.NotFound):
+            api.remove_container(container, force=True, v=True)
+
+    def pull(self, reference: str) -> None:
+        """Pull an image from its registry."""
+        with self._calls(f"pull {reference}") as api:
+            for event in api.pull(reference, stream=True, decode=True):
+                if "error" in event:
+                    raise HostError(self._host, f"pull {reference}: {event['error']}")
+
+    def load(self, archive: bytes) -> None:
+        """Load an image from a tar that `docker save` wrote."""
+        with self._calls("load the image") as api:
+            for event in api.load_image(archive):
+                if "error" in event:
+                    raise HostError(self._host, f"load the image: {event['error']}")
+
+    def remove_image(self, tag: str) -> None:
+        """Remove an image; quiet when there is none."""
+        with self._calls(f"remove image {tag}") as api, contextlib.suppress(docker.errors.NotFound):
+            api.remove_image(tag)
+
+    def exec(self, container: str, argv: Sequence[str], within: float = 10.0) -> Exec:
+        """Run a command in a container. Raises HostError when the container is missing or not running."""
+        with self._calls(f"exec in container {container}") as api:
+            made = api.exec_create(container, list(argv))
+            output = api.exec_start(made["Id"])
+            code = api.exec_inspect(made["Id"])["ExitCode"]
+        return Exec(-1 if code is None else code, output.decode("utf-8", "replace"))
+
+    def inspect_network(self, name: str) -> Mapping[str, object]:
+        """Return what `docker network inspect` prints for this network; empty where there is none."""
+        with self._calls(f"inspect network {name}") as api:
+            try:
+                found: Mapping[str, object] = api.inspect_network(name)
+            except docker.errors.NotFound:
+                return {}
+            return found
+
+
+def _network(raw: Mapping[str, Any]) -> NetworkFacts:
+    config = ((raw.get("IPAM") or {}).get("Config") or [{}])[0]
+    return NetworkFacts(
+        id=raw["Id"],
+        name=raw["Name"],
+        driver=raw.get("Driver", ""),
+        scope=raw.get("Scope", ""),
+        subnet=config.get("Subnet", ""),
+        gateway=config.get("Gateway", ""),
+        labels=raw.get("Labels") or {},
+        options=raw.get("Options") or {},
+        endpoints=tuple(
+            Endpoint(e.get("Name", ""), key, e.get("MacAddress", ""), e.get("IPv4Address", "").partition("/")[0])
+            for key, e in sorted((raw.get("Containers") or {}).items())
+        ),
+    )
+
+
+def _container(raw: Mapping[str, Any]) -> ContainerFacts:
+    networks = (raw.get("NetworkSettings") or {}).get("Networks") or {}
+    return ContainerFacts(
+        id=raw["Id"],
+        name=(raw.get("Names") or ["/"])[0].lstrip("/"),
+        image=raw.get("Image", ""),
+        state=raw.get("State", ""),
+        labels=raw.get("Labels") or {},
+        networks={n: (v.get("IPAddress", ""), v.get("MacAddress", "")) for n, v in networks.items()},
+    )

@@ -1,0 +1,157 @@
+"""The etcd of a host through an SSH tunnel. The only module that imports etcd3 (python-etcd3).
+
+Docker keeps its networks in etcd's v2 store, which no v3 client sees; etcd3 serves members, leader and
+sizes, and the v2 keys are read over etcd's HTTP API. Both show the controller's own client certificate.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import requests
+
+from clusterctl.model.errors import HostError
+from clusterctl.plan.door import MemberHealth, MemberStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+CLIENT_PORT = 2379
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Files of the controller: the cluster's CA, and a client certificate with its key."""
+
+    ca: Path
+    certificate: Path
+    key: Path
+
+
+class TunnelledEtcd:
+    """The etcd of one host; see `clusterctl.plan.door.EtcdDoor`. The tunnel opens on first use."""
+
+    def __init__(self, host: str, connection: Any, credentials: Credentials) -> None:
+        self._host, self._connection, self._credentials = host, connection, credentials
+        self._tunnel: Any = None
+        self._port = 0
+        self._opening = threading.Lock()
+        self._v3: Any = None
+
+    def _local_port(self) -> int:
+        with self._opening:
+            if self._tunnel is None:
+                # Fabric's tunnel wants a number; the kernel knows a free one.
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", 0))
+                    port = probe.getsockname()[1]
+                tunnel = self._connection.forward_local(
+                    port, CLIENT_PORT, remote_host="127.0.0.1", local_host="127.0.0.1"
+                )
+                tunnel.__enter__()
+                self._tunnel, self._port = tunnel, port
+        return self._port
+
+    def _get(self, path: str, within: float) -> requests.Response:
+        files = self._credentials
+        return requests.get(
+            f"https://127.0.0.1:{self._local_port()}{path}",
+            verify=str(files.ca),
+            cert=(str(files.certificate), str(files.key)),
+            timeout=within,
+            # A proxy in the environment must not see the cluster's store.
+            proxies={"http": "", "https": "", "no_proxy": "*"},
+        )
+
+    def health(self) -> MemberHealth:
+        """Ask /health and /v2/keys; an etcd that does not answer is unhealthy, not an error."""
+        try:
+            health = self._get("/health", 3)
+            v2 = self._get("/v2/keys/", 3)
+            # etcd without --enable-v2 calls itself healthy and answers 404 here.
+            healthy = health.ok and str(health.json().get("health")).lower() == "true"
+        except (requests.RequestException, ValueError, OSError) as error:
+            return MemberHealth(healthy=False, v2=False, reason=_reason(error))
+        reason = "" if healthy and v2.ok else f"/health {health.text.strip()[:120]}, /v2/keys {v2.status_code}"
+        return MemberHealth(healthy=healthy, v2=v2.ok, reason=reason)
+
+    def status(self) -> MemberStatus:
+        """Ask the v3 API for status and members. Raises HostError."""
+        # python-etcd3's generated code predates protobuf 4; the pure Python implementation still reads it.
+        os.environ.setdefault("PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION", "python")
+        os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+        import etcd3
+        import grpc
+
+        files = self._credentials
+        if self._v3 is None:
+            self._v3 = etcd3.client(
+                host="127.0.0.1",
+                port=self._local_port(),
+                ca_cert=str(files.ca),
+                cert_cert=str(files.certificate),
+                cert_key=str(files.key),
+                timeout=3,
+                grpc_options={"grpc.enable_http_proxy": 0}.items(),
+            )
+        try:
+            self._v3.status()
+            started = time.monotonic()
+            status = self._v3.status()
+            latency = time.monotonic() - started
+            # Asked of the stub: the client's own members would open a channel to each of them.
+            reply = self._v3.clusterstub.MemberList(
+                etcd3.etcdrpc.MemberListRequest(), self._v3.timeout, credentials=self._v3.call_credentials
+            )
+        except (etcd3.exceptions.Etcd3Exception, grpc.RpcError) as error:
+            raise HostError(
+                self._host, f"etcd does not answer: {_reason(error)}", hint="journalctl -u clusterctl-etcd -n 50"
+            ) from error
+        return MemberStatus(
+            name=next((m.name for m in reply.members if reply.header.member_id == m.ID), ""),
+            id=reply.header.member_id,
+            leader=status.leader.id if status.leader else 0,
+            version=status.version,
+            db_bytes=status.db_size,
+            raft_index=status.raft_index,
+            latency=latency,
+            members=tuple(m.name for m in reply.members),
+        )
+
+    def keys(self, prefix: str) -> Mapping[str, str]:
+        """Return the v2 keys below prefix with their values; empty where there are none."""
+        try:
+            answer = self._get(f"/v2/keys{prefix}?recursive=true", 5)
+            tree = answer.json()
+        except (requests.RequestException, ValueError, OSError) as error:
+            raise HostError(self._host, f"read {prefix} from etcd: {_reason(error)}") from error
+        found: dict[str, str] = {}
+        todo = [tree.get("node", {})] if answer.ok else []
+        while todo:
+            node = todo.pop()
+            if not node.get("dir") and "key" in node:
+                found[node["key"]] = node.get("value", "")
+            todo.extend(node.get("nodes", ()))
+        return dict(sorted(found.items()))
+
+    def close(self) -> None:
+        """Close the channel and the tunnel."""
+        if self._v3 is not None:
+            self._v3.close()
+        if self._tunnel is not None:
+            self._tunnel.__exit__(None, None, None)
+            self._tunnel = None
+
+
+def _reason(error: BaseException) -> str:
+    text = str(error) or type(error).__name__
+    for known in ("Connection refused", "certificate verify failed", "timed out", "bad certificate", "reset by peer"):
+        if known.lower() in text.lower():
+            return known.lower()
+    return text[:200]
