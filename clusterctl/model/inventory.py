@@ -114,9 +114,7 @@ class InventoryFile(_Common):
     """Which hosts there are, and what they are to become."""
 
     defaults: HostDefaults = Field(default=HostDefaults(), description="What hosts have in common.")
-    hosts: dict[HostName, HostEntry] = Field(
-        description="The hosts by name; each a mapping, or just an address."
-    )
+    hosts: dict[HostName, HostEntry] = Field(description="The hosts by name; each a mapping, or just an address.")
 
 
 class Inventory(_Common):
@@ -193,9 +191,7 @@ def _check_local(local: Local, hosts: Mapping[str, Host], document: Document) ->
     for name, host in hosts.items():
         place = ("hosts", name, "address")
         if as_ipv4(host.address) is None:
-            document.add(
-                place, f"must be an IPv4 address in {local.subnet}: the local provider gives it to the host"
-            )
+            document.add(place, f"must be an IPv4 address in {local.subnet}: the local provider gives it to the host")
         elif why := inside(host.address, local.subnet):
             document.add(place, f"{why} (local.subnet)")
         elif host.address == local.gateway:

@@ -15,6 +15,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchem
 from pydantic_core import PydanticCustomError, core_schema
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler, ValidatorFunctionWrapHandler
 
 ALL = "all"
@@ -31,12 +33,22 @@ class Value(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def shown(value: object) -> str:
-    """Return a value in quotes, for a message: escaped where it would not print, cut where it is long."""
+def plain(value: object) -> str:
+    """Return a value for a message: escaped where it would not print, cut where it is long."""
     text = str(value)
     if not text.isprintable():
         text = ascii(text)[1:-1]
-    return f"'{text[:LONGEST_SHOWN]}…'" if len(text) > LONGEST_SHOWN else f"'{text}'"
+    return f"{text[:LONGEST_SHOWN]}…" if len(text) > LONGEST_SHOWN else text
+
+
+def shown(value: object) -> str:
+    """Return a value for a message, in quotes."""
+    return f"'{plain(value)}'"
+
+
+def choices(words: Iterable[object]) -> str:
+    """Return words for a message, as a list of what is allowed."""
+    return ", ".join(plain(word) for word in words)
 
 
 def wrong(message: str, allowed: str = "") -> PydanticCustomError:
@@ -68,9 +80,7 @@ class Shape:
             raise wrong(f"{shown(text)} cannot be {self.what}: the word has a meaning of its own")
         return text
 
-    def __get_pydantic_core_schema__(
-        self, source: type[Any], handler: GetCoreSchemaHandler
-    ) -> core_schema.CoreSchema:
+    def __get_pydantic_core_schema__(self, source: type[Any], handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         return core_schema.no_info_after_validator_function(self.check, handler(source))
 
     def __get_pydantic_json_schema__(
@@ -97,9 +107,7 @@ def _listed(values: tuple[Item, ...]) -> tuple[Item, ...]:
 
 
 class _Listed:
-    def __get_pydantic_core_schema__(
-        self, source: type[Any], handler: GetCoreSchemaHandler
-    ) -> core_schema.CoreSchema:
+    def __get_pydantic_core_schema__(self, source: type[Any], handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         return core_schema.no_info_after_validator_function(_listed, handler(source))
 
     def __get_pydantic_json_schema__(
@@ -116,9 +124,7 @@ def _ipv4(text: str) -> str:
     try:
         address = ipaddress.IPv4Address(text)
     except ValueError:
-        raise wrong(
-            f"{shown(text)} is not an IPv4 address", "four numbers from 0 to 255, such as 10.1.1.1"
-        ) from None
+        raise wrong(f"{shown(text)} is not an IPv4 address", "four numbers from 0 to 255, such as 10.1.1.1") from None
     kinds = {
         "a multicast address": address.is_multicast,
         "a reserved address": address.is_reserved or address.packed[0] == 0,
@@ -173,12 +179,7 @@ def _subnet(text: str) -> str:
         raise wrong(f"{shown(text)} is an address inside a subnet; the subnet is {network}")
     if not 8 <= network.prefixlen <= 30:
         raise wrong(f"{shown(text)} has an unfit size", "prefixes from /8 to /30")
-    if (
-        network.is_multicast
-        or network.is_loopback
-        or network.is_reserved
-        or network.network_address.packed[0] == 0
-    ):
+    if network.is_multicast or network.is_loopback or network.is_reserved or network.network_address.packed[0] == 0:
         raise wrong(f"{shown(text)} is set aside for other things, no host can have an address in it")
     return text
 
@@ -219,9 +220,7 @@ HostName = Annotated[
         (ALL, "localhost"),
     ),
 ]
-LabName = Annotated[
-    str, Shape("the name of a lab", _LABEL, "lower case letters, digits and '-' between them", 20)
-]
+LabName = Annotated[str, Shape("the name of a lab", _LABEL, "lower case letters, digits and '-' between them", 20)]
 LessonName = Annotated[
     str, Shape("the name of a playbook", _LABEL, "lower case letters, digits and '-' between them", 63)
 ]

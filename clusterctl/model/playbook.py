@@ -26,6 +26,7 @@ from clusterctl.model.names import (
     Subnet,
     Value,
     as_ipv4,
+    choices,
     familiar,
     inside,
     shown,
@@ -111,9 +112,7 @@ class ContainerEntry(Value):
     networks: Annotated[tuple[NetworkName, ...], Listed] = Field(
         description="The networks that it is on, the first one first."
     )
-    command: tuple[str, ...] = Field(
-        default=(), description="What it runs, word by word; it just stays unless given."
-    )
+    command: tuple[str, ...] = Field(default=(), description="What it runs, word by word; it just stays unless given.")
 
 
 class Container(ContainerEntry):
@@ -174,22 +173,16 @@ def load_playbook(text: str, file: str, kinds: Mapping[str, type[Expectation]]) 
     _check_containers(written.containers, document)
     expect = [_expectation(i, item, kinds, document) for i, item in enumerate(written.expect)]
     document.finish()
-    images = {
-        tag: Image(tag=tag, **entry.model_dump(exclude_unset=True)) for tag, entry in written.images.items()
-    }
+    images = {tag: Image(tag=tag, **entry.model_dump(exclude_unset=True)) for tag, entry in written.images.items()}
     for container in written.containers.values():
         tag = container.image
         images.setdefault(tag, PROBE if tag == PROBE.tag else Image(tag=tag, pull=tag))
     return Playbook(
         name=written.name,
         lesson=written.lesson,
-        networks={
-            n: Network(name=n, **e.model_dump(exclude_unset=True)) for n, e in written.networks.items()
-        },
+        networks={n: Network(name=n, **e.model_dump(exclude_unset=True)) for n, e in written.networks.items()},
         images=images,
-        containers={
-            n: Container(name=n, **e.model_dump(exclude_unset=True)) for n, e in written.containers.items()
-        },
+        containers={n: Container(name=n, **e.model_dump(exclude_unset=True)) for n, e in written.containers.items()},
         expect=tuple(e for e in expect if e),
     )
 
@@ -200,9 +193,7 @@ def _check_networks(networks: Mapping[str, NetworkEntry], document: Document) ->
             document.add(("networks", name, "gateway"), f"{why} (networks.{name}.subnet)")
     for (name, one), (other, two) in combinations(networks.items(), 2):
         if IPv4Network(one.subnet).overlaps(IPv4Network(two.subnet)):
-            document.add(
-                ("networks", other, "subnet"), f"{two.subnet} overlaps {one.subnet} of network {name}"
-            )
+            document.add(("networks", other, "subnet"), f"{two.subnet} overlaps {one.subnet} of network {name}")
 
 
 def _check_images(document: Document) -> None:
@@ -226,9 +217,7 @@ def _check_known(what: str, name: str, known: Iterable[str], place: Path, docume
     """Note a name under `expect` or `containers` that is not declared."""
     known = tuple(known)
     if name not in known:
-        document.add(
-            place, f"there is no {what} {shown(name)}{meant(name, known)}", ", ".join(known) or f"no {what}s"
-        )
+        document.add(place, f"there is no {what} {shown(name)}{meant(name, known)}", choices(known) or f"no {what}s")
 
 
 def _expectation(
@@ -236,14 +225,12 @@ def _expectation(
 ) -> Expectation | None:
     place: Path = ("expect", index)
     if not isinstance(item, dict) or len(item) != 1:
-        document.add(
-            place, "must be one kind of expectation and its values, as in  - ping: {from: a1, to: a2}"
-        )
+        document.add(place, "must be one kind of expectation and its values, as in  - ping: {from: a1, to: a2}")
         return None
     ((kind, params),) = item.items()
     place = (*place, kind)
     if kind not in kinds:
-        document.add(place, f"is not a known expectation{meant(kind, kinds)}", ", ".join(sorted(kinds)))
+        document.add(place, f"is not a known expectation{meant(kind, kinds)}", choices(sorted(kinds)))
         return None
     expectation, _ = document.read(kinds[kind], {} if params is None else params, place)
     if expectation:
@@ -273,7 +260,7 @@ def check_together(inventory: Inventory, playbook: Playbook, text: str, file: st
             _check_known("host", container.host, inventory.hosts, place, document)
         elif Role.DOCKER not in host.roles:
             able = (h.name for h in inventory.hosts.values() if Role.DOCKER in h.roles)
-            document.add(place, f"{host.name} does not have the role {Role.DOCKER}", ", ".join(able))
+            document.add(place, f"{host.name} does not have the role {Role.DOCKER}", choices(able))
     for network in playbook.networks.values():
         if why := _collision(IPv4Network(network.subnet), inventory):
             document.add(("networks", network.name, "subnet"), f"{network.subnet} {why}")
@@ -301,7 +288,18 @@ def json_schema(
 ) -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of an inventory or a playbook as users write it, for editors."""
     schema = inventory_schema() if which == "inventory" else _playbook_schema(kinds or {})
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    _close(schema)
+    title = f"clusterctl {which}"
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": title}
+
+
+def _close(node: Any) -> None:
+    """Forbid every key that no pattern names."""
+    if isinstance(node, dict) and "patternProperties" in node:
+        node["additionalProperties"] = False
+    if isinstance(node, dict | list):
+        for inner in node.values() if isinstance(node, dict) else node:
+            _close(inner)
 
 
 def _playbook_schema(kinds: Mapping[str, type[Expectation]]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from clusterctl.model.errors import InputError, Problem
-from clusterctl.model.names import shown
+from clusterctl.model.names import choices, plain, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -42,7 +42,6 @@ _READ_AS = {
     "float": "a number",
     "timestamp": "a date",
 }
-
 
 # pydantic's types of errors.
 _NEEDS = {
@@ -124,44 +123,41 @@ class Document:
             found, places = self.read(model, value)
             if found is not None:
                 return found
-            for path in places:
-                _leave_out(value, path, spare)
             if () in places:
                 self.finish()
+            for top, *rest in dict.fromkeys(path[:2] for path in places):
+                part = value.get(str(top))
+                if rest and isinstance(part, dict) and rest[0] in part:
+                    del part[str(rest[0])]
+                    continue
+                value.pop(str(top), None)
+                if top in spare:
+                    value[str(top)] = spare[str(top)]
 
 
 def parse(text: str, file: str) -> Document:
     """Read YAML. Raises InputError where there are no values to go on with; lesser problems are noted."""
-    document = Document(file)
+
+    def no_values(message: str, line: int = 0) -> InputError:
+        return InputError([Problem(file, line, "", message)])
+
     if len(text.encode(errors="surrogatepass")) > LARGEST:
-        raise InputError([Problem(file, 0, "", "is larger than 1 MiB")])
+        raise no_values("is larger than 1 MiB")
     try:
         node, refused = _compose(text)
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        raise InputError(
-            [
-                Problem(
-                    file, line, "", f"has a character that YAML forbids: {ascii(chr(error.character))[1:-1]}"
-                )
-            ]
-        ) from None
+        character = plain(chr(error.character))
+        raise no_values(f"has a character that YAML forbids: {character}", line) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         message = ", ".join(part for part in (error.context, error.problem) if part)
-        raise InputError(
-            [Problem(file, mark.line + 1 if mark else 0, "", f"cannot be read: {message}")]
-        ) from None
-    except ValueError:
-        raise InputError(
-            [Problem(file, 0, "", "cannot be read: an escape or a number in it stands for nothing")]
-        ) from None
+        raise no_values(f"cannot be read: {message}", mark.line + 1 if mark else 0) from None
     if node is None:
-        raise InputError([Problem(file, 0, "", "is empty")])
+        raise no_values("is empty")
     if not isinstance(node, yaml.MappingNode):
-        raise InputError(
-            [Problem(file, node.start_mark.line + 1, "", "must be a mapping: lines of key: value")]
-        )
+        raise no_values("must be a mapping, lines of key: value", node.start_mark.line + 1)
+    document = Document(file)
     document.value = _value(node, (), document, refused)
     return document
 
@@ -195,9 +191,7 @@ class _Loader(yaml.SafeLoader):
         self.depth -= 1
         tag = (event.tag or "").replace(_CORE, "!!")
         if event.anchor:
-            self.refused[id(node)] = (
-                f"the anchor &{event.anchor} is not taken: write the value out where it is needed"
-            )
+            self.refused[id(node)] = f"the anchor &{event.anchor} is not taken: write the value out where it is needed"
         elif tag and tag.removeprefix("!!") not in {"str", *_PLAIN, *_KINDS}:
             self.refused[id(node)] = f"the tag {shown(tag)} is not taken"
         return node
@@ -215,6 +209,10 @@ def _compose(text: str) -> tuple[yaml.Node | None, Mapping[int, str]]:
     loader = _Loader(text)
     try:
         return loader.get_single_node(), loader.refused
+    except (ValueError, OverflowError):
+        # "\\UFFFFFFFF", or a number of thousands of digits in a directive.
+        mark = loader.get_mark()
+        raise yaml.MarkedYAMLError(None, None, "an escape or a number stands for nothing", mark) from None
     finally:
         loader.dispose()
 
@@ -241,7 +239,7 @@ def _scalar(kind: str, text: str, path: Path, document: Document) -> Any:
     if kind in {*_READ_AS, "merge", "value"}:
         message = f"{shown(text)} is {_READ_AS.get(kind, 'a sign')} to some readers of YAML only"
         either = "true, false or, for the text," if kind == "bool" else "the text in quotes,"
-        document.add(path, f'{message}: write {either} "{shown(text)[1:-1]}"')
+        document.add(path, f'{message}: write {either} "{plain(text)}"')
     _check_printable(text, path, document)
     return text
 
@@ -251,9 +249,7 @@ def _same(kind: str, is_: str, path: Path, document: Document) -> None:
         document.add(path, f"the tag !!{kind} does not fit: this is {_KINDS.get(is_, 'text')}")
 
 
-def _mapping(
-    node: yaml.MappingNode, path: Path, document: Document, refused: Mapping[int, str]
-) -> dict[str, Any]:
+def _mapping(node: yaml.MappingNode, path: Path, document: Document, refused: Mapping[int, str]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for key_node, value_node in node.value:
         line = key_node.start_mark.line + 1
@@ -280,12 +276,12 @@ def _mapping(
 def _check_printable(text: str, path: Path, document: Document) -> None:
     bad = next((c for c in text if not c.isprintable()), None)
     if bad is not None:
-        what = "a line break" if bad in "\r\n" else f"the character {ascii(bad)[1:-1]}"
+        what = "a line break" if bad in "\r\n" else f"the character {plain(bad)}"
         document.add(path, f"has {what} in it, which no text may have")
 
 
 def _dotted(path: Path) -> str:
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{shown(part)[1:-1]}" for part in path)
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{plain(part)}" for part in path)
     return text.removeprefix(".")
 
 
@@ -311,18 +307,6 @@ def _places(text: str, value: Any) -> Iterator[Path]:
         yield from ((part, *path) for path in _places(text, below))
 
 
-def _leave_out(value: dict[str, Any], path: Path, spare: Mapping[str, Any]) -> None:
-    if not path:
-        return
-    top, *rest = path
-    part = value.get(str(top))
-    if rest and isinstance(part, dict) and part.pop(str(rest[0]), None) is not None:
-        return
-    value.pop(str(top), None)
-    if top in spare:
-        value[str(top)] = spare[str(top)]
-
-
 def _explain(model: type[BaseModel], path: Path, detail: ErrorDetails) -> tuple[str, str]:
     """Return an error of pydantic's as a message and what is allowed."""
     kind, given, context = detail["type"], detail["input"], detail.get("ctx", {})
@@ -334,10 +318,10 @@ def _explain(model: type[BaseModel], path: Path, detail: ErrorDetails) -> tuple[
             message = "is missing"
         case "extra_forbidden":
             known = _keys(model, path[:-1])
-            message, allowed = f"is not a known key{meant(str(path[-1]), known)}", ", ".join(known)
+            message, allowed = f"is not a known key{meant(str(path[-1]), known)}", choices(known)
         case "enum" | "literal_error":
             known = [word for word in re.findall("'([^']*)'", str(context["expected"])) if word]
-            message, allowed = f"{_given(given)} is not known{meant(str(given), known)}", ", ".join(known)
+            message, allowed = f"{_given(given)} is not known{meant(str(given), known)}", choices(known)
         case "greater_than_equal" | "less_than_equal" | "greater_than" | "less_than":
             message = f"{given} is out of range: {detail['msg'].replace('Input should be', 'must be')}"
         case "string_type" if isinstance(given, int | float):
