@@ -26,15 +26,16 @@ link set $2 up
 END"""
 
 # "$1" the node's namespace, "$2" the switch's, "$3" the port there, "$4" the node's address with
-# prefix, "$5" the gateway, "$6" the node's init where it runs already ("" otherwise).
+# prefix, "$5" the gateway, "$6" its MAC, "$7" the node's init where it runs already ("" otherwise).
+# The MAC is given: with another one a neighbour would talk to the old one for half a minute.
 _NODE = """\
 set -eu
 if [ ! -e "/run/netns/$1" ]; then
-  if [ -n "$6" ]; then ip netns attach "$1" "$6"; else ip netns add "$1"; fi
+  if [ -n "$7" ]; then ip netns attach "$1" "$7"; else ip netns add "$1"; fi
 fi
 ip -n "$1" link del eth0 2>/dev/null || :
 ip -n "$2" link del "$3" 2>/dev/null || :
-ip link add eth0 netns "$1" type veth peer name "$3" netns "$2"
+ip link add eth0 address "$6" netns "$1" type veth peer name "$3" netns "$2"
 ip -n "$2" link set "$3" master br0 up
 ip -n "$1" -batch - <<END
 link set lo up
@@ -61,13 +62,13 @@ def make_switch(namespace: str, link: str, address: str) -> Command:
 
 
 def join_switch(
-    namespace: str, switch: str, port: str, *, address: str, gateway: str, init: int = 0
+    namespace: str, switch: str, port: str, *, address: str, gateway: str, mac: str, init: int = 0
 ) -> Command:
     """Give a node a namespace whose eth0 is a port of the switch.
 
     A namespace that is there keeps its processes; one that lost its name gets it back through `init`.
     """
-    return script(_NODE, namespace, switch, port, address, gateway, str(init or ""))
+    return script(_NODE, namespace, switch, port, address, gateway, mac, str(init or ""))
 
 
 def remove_namespaces(*names: str) -> Command:

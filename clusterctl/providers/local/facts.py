@@ -50,6 +50,11 @@ class Namespace:
     address: str = ""
     gateway: str = ""
 
+    def covers(self, wanted: Namespace) -> bool:
+        """Whether all that is wanted is there; Docker may have added links of its own."""
+        addresses = (self.address, self.gateway) == (wanted.address, wanted.gateway)
+        return addresses and wanted.links <= self.links
+
 
 @dataclass(frozen=True, slots=True)
 class NodeFacts:

@@ -11,6 +11,9 @@ BASE = "/var/lib/clusterctl/local"
 ROOTS = "/var/cache/clusterctl/roots"
 """Where roots are kept once they are built; every lab may use them."""
 
+_MACHINE = 64
+"""The longest name of a machine."""
+
 _LINK = 15
 """The longest name of a link."""
 
@@ -58,8 +61,15 @@ class Names:
         return _link("cc-", self.lab)
 
     def node(self, host: str) -> str:
-        """Return the name of a node: its namespace, its machine, its control groups."""
-        return f"clusterctl-{self.lab}-{host}"
+        """Return the name of a node: its namespace, its machine, its control groups.
+
+        A dot cannot stand in a lab's or a host's name: a shortened name is nobody else's.
+        """
+        name = f"clusterctl-{self.lab}-{host}"
+        if len(name) <= _MACHINE:
+            return name
+        digest = hashlib.sha256(name.encode()).hexdigest()[:6]
+        return f"{name[: _MACHINE - 7].rstrip('-')}.{digest}"
 
     def place(self, host: str) -> str:
         """Return a node's folder."""
@@ -68,6 +78,11 @@ class Names:
     def port(self, host: str) -> str:
         """Return the name of the switch's port to a node."""
         return _link("to-", host)
+
+    def mac(self, host: str) -> str:
+        """Return the MAC of a node's eth0, the same each time: locally administered, no multicast."""
+        digest = hashlib.sha256(self.node(host).encode()).digest()
+        return ":".join(f"{byte:02x}" for byte in (2, *digest[:5]))
 
     def all(self, hosts: tuple[str, ...]) -> frozenset[str]:
         """Return the names of all namespaces of the lab."""

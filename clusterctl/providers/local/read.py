@@ -306,9 +306,7 @@ def _namespace() -> Namespace:
     return Namespace(up, address, gateway)
 
 
-def _strays(
-    spaces: Iterable[str], names: Names, own: frozenset[str], others: Mapping[str, Marker]
-) -> tuple[str, ...]:
+def _strays(spaces: Iterable[str], names: Names, own: frozenset[str], others: Mapping[str, Marker]) -> tuple[str, ...]:
     """Return namespaces that bear the lab's name but belong to no host that is known, nor to another lab."""
     theirs = [Names(m.lab).switch for m in others.values() if len(m.lab) > len(names.lab)]
     return tuple(
@@ -380,9 +378,7 @@ def _resolver() -> str:
     """Return the nameservers that a node can use as well: those of a stub on loopback are asked for."""
     for path in ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"):
         lines = [
-            line.strip()
-            for line in _text(path).splitlines()
-            if line.startswith(("nameserver", "search", "options"))
+            line.strip() for line in _text(path).splitlines() if line.startswith(("nameserver", "search", "options"))
         ]
         servers = re.findall(r"^nameserver\s+(\S+)", "\n".join(lines), re.MULTILINE)
         usable = [s for s in servers if not s.startswith("127.") and s != "::1"]

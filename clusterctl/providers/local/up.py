@@ -187,8 +187,7 @@ def _same_lab(lab: Lab, found: MachineFacts) -> Iterator[tuple[str, str]]:
                     if h not in new.hosts and a in new.hosts.values()]  # fmt: skip
         if changed:
             yield (
-                f"a lab '{lab.name}' is here already, made from another inventory at {old.made}: "
-                f"{', '.join(changed)}",
+                f"a lab '{lab.name}' is here already, made from another inventory at {old.made}: {', '.join(changed)}",
                 down,
             )
     own = found.names.all(tuple(new.hosts))
@@ -345,9 +344,7 @@ class Switch:
         yield Deed(
             host=MACHINE,
             title=f"Forward and masquerade {subnet}",
-            command=iptables.share(
-                subnet, names.switch, f"{names.was}/ip_forward", forward_drops=found.forward_drops
-            ),
+            command=iptables.share(subnet, names.switch, f"{names.was}/ip_forward", forward_drops=found.forward_drops),
             after=lambda m: replace(m, ip_forward=True, rules=(names.switch,) * wanted),
         )
 
@@ -389,7 +386,7 @@ class Nodes:
         network = Namespace(frozenset({"lo", "eth0"}), host.cluster_address, local.gateway)
         port = names.port(host.name)
         plugged = found.switch is not None and port in found.switch.links
-        if not plugged or node.network != network:
+        if not plugged or node.network is None or not node.network.covers(network):
             yield Deed(
                 host=host.name,
                 title=f"Plug {host.name} into the switch as {host.cluster_address}",
@@ -399,9 +396,10 @@ class Nodes:
                     port,
                     address=f"{host.cluster_address}/{prefix}",
                     gateway=local.gateway,
+                    mac=names.mac(host.name),
                     init=node.leader,
                 ),
-                after=_node_after(host.name, network=network),
+                after=_plugged(host.name, port, network),
             )
         if not node.runs:
             legacy = found.cgroup == 1 and local.suite != "bookworm"
@@ -464,6 +462,15 @@ def _node_after(host: str, **changes: object) -> After:
     def after(found: MachineFacts) -> MachineFacts:
         node: NodeFacts = replace(found.node(host), **changes)  # type: ignore[arg-type]
         return found.with_node(node)
+
+    return after
+
+
+def _plugged(host: str, port: str, network: Namespace) -> After:
+    def after(found: MachineFacts) -> MachineFacts:
+        switch = found.switch or Namespace()
+        found = replace(found, switch=replace(switch, links=switch.links | {port}))
+        return _node_after(host, network=network)(found)
 
     return after
 
