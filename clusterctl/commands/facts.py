@@ -35,7 +35,7 @@ s tools; for t in docker dockerd etcd etcdctl tcpdump nsenter bridge busybox hos
   command -v $t >/dev/null 2>&1 && echo $t; done
 s records
 if [ -d @WAS@ ]; then cd @WAS@; find . -type f ! -name '*.part' | while read -r f; do
-  case $f in ./files/*) printf '%s\n' "$f";; *) printf '%s ' "$f"; base64 -w0 < "$f"; echo;; esac; done; cd /; fi
+  printf '%s ' "$f"; head -c 262144 "$f" | base64 -w0; echo; done; cd /; fi
 s files
 while [ "$n" -gt 0 ]; do
   if [ -f "$1" ]; then

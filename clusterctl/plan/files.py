@@ -14,7 +14,7 @@ WAS = f"{STATE}/was"
 
 # "$1" path, "$2" mode, "$3" owner, "$4" where its first state is recorded ("" when it is not).
 _WRITE = """\
-set -eu; umask 077; mkdir -p "$(dirname "$1")"
+set -eu; mkdir -p "$(dirname "$1")"; umask 077
 if [ -n "$4" ] && [ ! -e "$4" ] && [ ! -e "$4.absent" ]; then
   mkdir -p "$(dirname "$4")"
   if [ -e "$1" ]; then cp -p "$1" "$4.part"; mv "$4.part" "$4"; else : > "$4.absent"; fi

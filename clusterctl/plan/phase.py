@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,12 +29,10 @@ class Noop:
     reason: str
 
 
-Step = "Action | Noop"
-
-Wanted = TypeVar("Wanted", contravariant=True)
+Wanted = TypeVar("Wanted", contravariant=True)  # noqa: PLC0105  # the name a reader expects
 
 
-class Phase(Protocol, Generic[Wanted]):
+class Phase(Protocol[Wanted]):
     """One step of a recipe.
 
     title: what it brings about, as a user would say it.
@@ -44,5 +42,5 @@ class Phase(Protocol, Generic[Wanted]):
     title: str
     reads: frozenset[Section]
 
-    def plan(self, wanted: Wanted, facts: Facts) -> Iterable[Action | Noop]:
+    def plan(self, wanted: Wanted, facts: Facts, /) -> Iterable[Action | Noop]:
         """Decide. Pure: no input or output. Raises Refused when the facts forbid the phase."""

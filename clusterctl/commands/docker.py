@@ -1,0 +1,191 @@
+"""Docker deeds as actions: they show themselves as docker command lines and go through the Docker API."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clusterctl.model.errors import InputError
+from clusterctl.plan.action import Action
+from clusterctl.plan.command import script
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from clusterctl.plan.command import Command
+    from clusterctl.plan.door import Door
+
+
+def _pairs(flag: str, values: Mapping[str, str]) -> list[str]:
+    return [word for key, value in values.items() for word in (flag, f"{key}={value}")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CreateNetwork(Action):
+    """Create a Docker network."""
+
+    name: str
+    driver: str
+    subnet: str
+    gateway: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def shell(self) -> str:
+        """Return `docker network create …`."""
+        words = ["docker", "network", "create", "--driver", self.driver, "--subnet", self.subnet]
+        if self.gateway:
+            words += ["--gateway", self.gateway]
+        words += _pairs("--opt", self.options) + _pairs("--label", self.labels)
+        return shlex.join([*words, self.name])
+
+    def perform(self, door: Door) -> str:
+        """Create it."""
+        door.docker.create_network(
+            self.name, self.driver, subnet=self.subnet, gateway=self.gateway, options=self.options, labels=self.labels
+        )
+        return f"{self.name} created"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoveNetwork(Action):
+    """Remove a Docker network."""
+
+    name: str
+
+    def shell(self) -> str:
+        """Return `docker network rm …`."""
+        return shlex.join(["docker", "network", "rm", self.name])
+
+    def perform(self, door: Door) -> str:
+        """Remove it."""
+        door.docker.remove_network(self.name)
+        return f"{self.name} removed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disconnect(Action):
+    """Force an endpoint off a network: the way to drop one whose host died."""
+
+    network: str
+    endpoint: str
+
+    def shell(self) -> str:
+        """Return `docker network disconnect --force …`."""
+        return shlex.join(["docker", "network", "disconnect", "--force", self.network, self.endpoint])
+
+    def perform(self, door: Door) -> str:
+        """Disconnect it."""
+        door.docker.disconnect(self.network, self.endpoint)
+        return f"{self.endpoint} is off {self.network}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunContainer(Action):
+    """Create a container on its networks and start it."""
+
+    name: str
+    image: str
+    argv: tuple[str, ...]
+    networks: tuple[str, ...]
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    def shell(self) -> str:
+        """Return `docker run …` and a `docker network connect …` for each further network."""
+        words = ["docker", "run", "--detach", "--name", self.name, "--network", self.networks[0]]
+        first = shlex.join([*words, *_pairs("--label", self.labels), self.image, *self.argv])
+        rest = [shlex.join(["docker", "network", "connect", n, self.name]) for n in self.networks[1:]]
+        return "\n".join([first, *rest])
+
+    def perform(self, door: Door) -> str:
+        """Run it."""
+        door.docker.run(self.name, self.image, self.argv, network=self.networks[0], labels=self.labels, options={})
+        for network in self.networks[1:]:
+            door.docker.connect(network, self.name)
+        return f"{self.name} started"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoveContainer(Action):
+    """Kill and remove a container."""
+
+    name: str
+
+    def shell(self) -> str:
+        """Return `docker rm …`."""
+        return shlex.join(["docker", "rm", "--force", "--volumes", self.name])
+
+    def perform(self, door: Door) -> str:
+        """Remove it."""
+        door.docker.remove(self.name)
+        return f"{self.name} removed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PullImage(Action):
+    """Pull an image from its registry."""
+
+    reference: str
+
+    def shell(self) -> str:
+        """Return `docker pull …`."""
+        return shlex.join(["docker", "pull", self.reference])
+
+    def perform(self, door: Door) -> str:
+        """Pull it."""
+        door.docker.pull(self.reference)
+        return f"{self.reference} pulled"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadImage(Action):
+    """Load an image from a tar on the controller."""
+
+    archive: str
+
+    def shell(self) -> str:
+        """Return `docker load …`."""
+        return f"docker load < {shlex.quote(self.archive)}"
+
+    def perform(self, door: Door) -> str:
+        """Load it."""
+        try:
+            content = Path(self.archive).read_bytes()
+        except OSError as error:
+            raise InputError(f"{self.archive}: {error.strerror}", hint="docker save IMAGE > FILE makes one") from error
+        door.docker.load(content)
+        return f"{self.archive} loaded"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoveImage(Action):
+    """Remove an image."""
+
+    tag: str
+
+    def shell(self) -> str:
+        """Return `docker image rm …`."""
+        return shlex.join(["docker", "image", "rm", self.tag])
+
+    def perform(self, door: Door) -> str:
+        """Remove it."""
+        door.docker.remove_image(self.tag)
+        return f"{self.tag} removed"
+
+
+# "$1" the tag, "$2" a label. The image is one static busybox and its names; it sleeps until it is killed,
+# and init's signal handling of PID 1 is bypassed by a trap so that `docker stop` takes no ten seconds.
+_BUSYBOX = """\
+set -eu; umask 022; d=$(mktemp -d); trap 'rm -rf "$d"' EXIT
+mkdir -p "$d/bin" "$d/tmp" "$d/etc" "$d/root"; b=$(command -v busybox); cp "$b" "$d/bin/busybox"
+for a in $("$b" --list); do [ "$a" = busybox ] || ln -s busybox "$d/bin/$a"; done
+echo 'root:x:0:0:root:/root:/bin/sh' > "$d/etc/passwd"; echo 'root:x:0:' > "$d/etc/group"
+tar -C "$d" -c . | docker import -c 'ENV PATH=/bin' -c "LABEL $2" \\
+  -c 'CMD ["/bin/sh", "-c", "trap exit TERM INT; while :; do sleep 3600 & wait $!; done"]' - "$1\""""
+
+
+def build_busybox(tag: str, label: str) -> Command:
+    """Build a small image from the host's static busybox: no registry, no download."""
+    return script(_BUSYBOX, tag, label, within=120)

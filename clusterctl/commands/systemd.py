@@ -1,0 +1,47 @@
+"""systemctl and hostnamectl, as command lines."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from clusterctl.plan.command import command, script
+
+if TYPE_CHECKING:
+    from clusterctl.plan.command import Command
+
+
+def restart(unit: str, within: float = 120) -> Command:
+    """Restart a unit after systemd has read its files anew; a unit that gave up is tried again."""
+    text = 'systemctl daemon-reload; systemctl reset-failed "$1" 2>/dev/null; exec systemctl restart "$1"'
+    return script(text, unit, within=within)
+
+
+def start(unit: str, within: float = 120) -> Command:
+    """Start a unit; one that gave up is tried again."""
+    return script('systemctl reset-failed "$1" 2>/dev/null; exec systemctl start "$1"', unit, within=within)
+
+
+def stop(*units: str, within: float = 120) -> Command:
+    """Stop units; those that are not loaded are no failure."""
+    return command("systemctl", "stop", *units, within=within, ok=(0, 5))
+
+
+def enable_and_restart(unit: str, within: float = 120) -> Command:
+    """Enable a unit for the next boots and start it now, with its files read anew."""
+    text = 'systemctl enable -q "$1" && { systemctl reset-failed "$1" 2>/dev/null; exec systemctl restart "$1"; }'
+    return script(text, unit, within=within)
+
+
+def disable_and_stop(unit: str) -> Command:
+    """Stop a unit and take it out of the boot."""
+    return command("systemctl", "disable", "--now", "-q", unit, ok=(0, 1))
+
+
+def reload_units() -> Command:
+    """Make systemd read its files anew."""
+    return command("systemctl", "daemon-reload")
+
+
+def set_hostname(name: str) -> Command:
+    """Set the static hostname, which sets the kernel's as well."""
+    return command("hostnamectl", "set-hostname", name)

@@ -1,0 +1,220 @@
+"""Docker on the cluster store: stopped, and started again with the store in its settings."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from clusterctl.commands import systemd
+from clusterctl.model.facts import DockerFacts, Unit
+from clusterctl.model.inventory import Role
+from clusterctl.plan import files
+from clusterctl.plan.action import Run, WaitFor, WriteFile
+from clusterctl.plan.command import command
+from clusterctl.plan.phase import Noop, Section
+from clusterctl.stores import etcd
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from clusterctl.model.facts import Facts, HostFacts
+    from clusterctl.model.inventory import Host
+    from clusterctl.model.lab import Lab
+    from clusterctl.plan.action import Action, Effect
+    from clusterctl.plan.door import Door
+
+UNIT = "docker.service"
+RECORD = "docker.service"
+JOURNAL = "journalctl -u docker -n 50"
+NODES = "/docker/nodes"
+NEEDS_RESTART_FOR = (etcd.DAEMON_JSON, etcd.CA, etcd.DOCKER_CERT)
+
+
+@dataclass(frozen=True)
+class StoreJoined:
+    """The daemon reports the store, and the address that it is announced with."""
+
+    store: str
+    advertise: str
+
+    def look(self, door: Door) -> tuple[bool, str]:
+        """Ask the daemon."""
+        found = door.docker.facts()
+        seen = f"store {found.store or 'none'}, advertised as {found.advertise or 'nothing'}"
+        return (found.store, found.advertise) == (self.store, self.advertise), seen
+
+    def shell(self) -> str:
+        """Return how a person would ask."""
+        return "docker info | grep -A1 'Cluster Store'"
+
+
+@dataclass(frozen=True)
+class PeersListed:
+    """The store lists every daemon under /docker/nodes; a key there lives 60 s after its daemon's last beat."""
+
+    advertised: tuple[str, ...]
+    address: str
+
+    def look(self, door: Door) -> tuple[bool, str]:
+        """Read the list."""
+        listed = {key.removeprefix(f"{NODES}/") for key in door.etcd.keys(NODES)}
+        missing = [a for a in self.advertised if a not in listed]
+        return not missing, f"listed: {', '.join(sorted(listed)) or 'none'}"
+
+    def shell(self) -> str:
+        """Return how a person would ask."""
+        tls = f"--cacert {etcd.CA} --cert {etcd.MEMBER_CERT} --key {etcd.MEMBER_KEY}"
+        return f"curl -fsS {tls} https://{self.address}:{etcd.CLIENT_PORT}/v2/keys{NODES}"
+
+
+def stale(found: HostFacts) -> bool:
+    """Whether a file that dockerd reads at its start is younger than the running dockerd."""
+    started = found.unit(UNIT).started
+    return any(f.modified > started for p in NEEDS_RESTART_FOR if (f := found.file(p)))
+
+
+def _joined(host: Host, store: str) -> Effect:
+    def effect(facts: HostFacts) -> HostFacts:
+        daemon = facts.docker or DockerFacts(version=facts.versions.get("docker", "20.10"))
+        daemon = replace(daemon, store=store, advertise=f"{host.cluster_address}:{etcd.ADVERTISED_PORT}")
+        unit = Unit(active="active", started=time.time() + 1)
+        return replace(facts.with_unit(UNIT, unit), docker=daemon)
+
+    return effect
+
+
+class JoinStore:
+    """Restart Docker against the cluster store."""
+
+    title = "Restart Docker on the cluster store"
+    reads = frozenset({Section.HOST, Section.DOCKER})
+
+    def plan(self, lab: Lab, facts: Facts) -> Iterator[Action | Noop]:
+        """Merge our settings into the user's; restart where the daemon does not run with them."""
+        members = lab.with_role(Role.ETCD)
+        daemons = lab.with_role(Role.DOCKER)
+        store = etcd.url(members)
+        changed = False
+        for host in daemons:
+            actions = list(self._actions(lab, host, facts.hosts[host.name], store))
+            changed |= bool(actions)
+            if actions:
+                yield from actions
+            else:
+                yield Noop(host.name, f"Docker {facts.hosts[host.name].versions.get('docker', '')} is on {store}")
+        if changed:
+            advertised = tuple(f"{d.cluster_address}:{etcd.ADVERTISED_PORT}" for d in daemons)
+            for host in daemons:
+                yield WaitFor(
+                    host=host.name,
+                    door=host.name if host in members else members[0].name,
+                    title="wait until the store lists every daemon",
+                    condition=PeersListed(advertised, (host if host in members else members[0]).cluster_address),
+                    within=60,
+                    hint=JOURNAL,
+                )
+
+    def _actions(self, lab: Lab, host: Host, found: HostFacts, store: str) -> Iterator[Action]:
+        theirs = etcd.read_daemon_json(found.content(etcd.DAEMON_JSON), host.name)
+        ours = etcd.settings(host, lab.with_role(Role.ETCD))
+        running = found.unit(UNIT).active == "active"
+        wrote = False
+        if any(theirs.get(key) != value for key, value in ours.items()):
+            state = f"{found.unit(UNIT).active} {found.unit(UNIT).enabled}"
+            if RECORD not in found.records:
+                yield Run(
+                    host=host.name,
+                    title="record how Docker was run",
+                    command=files.record(RECORD, state),
+                    effect=lambda f: f.with_record(RECORD, state),
+                )
+            before = found.file(etcd.DAEMON_JSON)
+            wrote = True
+            yield WriteFile(
+                host=host.name,
+                title="merge the store into daemon.json",
+                path=etcd.DAEMON_JSON,
+                content=etcd.merged(theirs, ours),
+                mode=before.mode if before else 0o644,
+                owner=before.owner if before else "root:root",
+                record=True,
+            )
+        if Role.ETCD in host.roles and found.content(etcd.DROP_IN) != etcd.drop_in():
+            wrote = True
+            yield WriteFile(
+                host=host.name,
+                title="start Docker after etcd at boot",
+                path=etcd.DROP_IN,
+                content=etcd.drop_in(),
+            )
+        daemon = found.docker
+        right = daemon is not None and (daemon.store, daemon.advertise) == (store, ours["cluster-advertise"])
+        if wrote or not running or not right or stale(found):
+            effect = _joined(host, store)
+            if running:
+                yield Run(host=host.name, title="stop Docker", command=systemd.stop(UNIT), hint=JOURNAL)
+            yield Run(
+                host=host.name,
+                title="start Docker on the cluster store",
+                command=systemd.restart(UNIT),
+                hint=JOURNAL,
+                effect=effect,
+            )
+            yield WaitFor(
+                host=host.name,
+                title="wait until Docker reports the store",
+                condition=StoreJoined(store, ours["cluster-advertise"]),
+                within=60,
+                hint=JOURNAL,
+            )
+
+
+class LeaveStore:
+    """Take Docker off the cluster store: its settings and its state as they were."""
+
+    title = "Take Docker off the cluster store"
+    reads = frozenset({Section.HOST, Section.DOCKER})
+
+    def plan(self, lab: Lab, facts: Facts) -> Iterator[Action | Noop]:  # noqa: ARG002
+        """Put daemon.json back; then restart Docker if it ran before, stop it if it did not."""
+        for name, found in facts.hosts.items():
+            actions = list(self._actions(name, found))
+            yield from actions or [Noop(name, "Docker was not changed")]
+
+    def _actions(self, name: str, found: HostFacts) -> Iterator[Action]:
+        theirs = etcd.read_daemon_json(found.content(etcd.DAEMON_JSON), name)
+        original = found.records.get(f"files{etcd.DAEMON_JSON}")
+        absent = f"files{etcd.DAEMON_JSON}.absent" in found.records
+        changed = False
+        if (absent or original is not None) and any(k.startswith("cluster-") for k in theirs):
+            changed = True
+            rest = etcd.without(theirs)
+            if rest == etcd.read_daemon_json(original or "", name):
+                yield Run(host=name, title="put daemon.json back", command=files.put_back(etcd.DAEMON_JSON))
+            else:
+                before = found.files[etcd.DAEMON_JSON]
+                yield WriteFile(
+                    host=name,
+                    title="take the store out of daemon.json",
+                    path=etcd.DAEMON_JSON,
+                    content=json.dumps(rest, indent=2) + "\n",
+                    mode=before.mode,
+                    owner=before.owner,
+                )
+        if found.file(etcd.DROP_IN):
+            changed = True
+            yield Run(
+                host=name,
+                title="remove Docker's drop-in",
+                command=command("rm", "-f", etcd.DROP_IN),
+            )
+        state = found.records.get(RECORD, "").split()
+        running = found.unit(UNIT).active in {"active", "activating"}
+        if running and state[:1] and state[0] != "active":
+            yield Run(host=name, title="stop Docker, as it was", command=systemd.stop("docker.socket", UNIT))
+        elif running and (changed or (found.docker and found.docker.store)):
+            yield Run(host=name, title="restart Docker without a store", command=systemd.restart(UNIT), hint=JOURNAL)
+        elif changed:
+            yield Run(host=name, title="make systemd forget the drop-in", command=systemd.reload_units())

@@ -1,0 +1,117 @@
+"""Each host gets its name, and knows its peers' names."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from clusterctl.commands import systemd
+from clusterctl.model.facts import File, HostFacts
+from clusterctl.plan import files
+from clusterctl.plan.action import Run, WriteFile
+from clusterctl.plan.phase import Noop, Section
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from clusterctl.model.facts import Facts
+    from clusterctl.model.inventory import Host
+    from clusterctl.model.lab import Lab
+    from clusterctl.plan.action import Action
+
+HOSTS = "/etc/hosts"
+RECORD = "hostname"
+
+
+def block(lab: str, hosts: Mapping[str, Host]) -> str:
+    """Return the marked block of /etc/hosts that names every host of the lab."""
+    lines = [f"{h.cluster_address}\t{h.name}" for h in hosts.values()]
+    return "\n".join([f"# BEGIN clusterctl {lab}", *lines, f"# END clusterctl {lab}", ""])
+
+
+def without_block(text: str, lab: str) -> str:
+    """Return /etc/hosts without the lab's block."""
+    name = re.escape(lab)
+    return re.sub(rf"^# BEGIN clusterctl {name}\n.*?^# END clusterctl {name}\n", "", text, flags=re.M | re.S)
+
+
+def with_block(text: str, lab: str, hosts: Mapping[str, Host]) -> str:
+    """Return /etc/hosts with the lab's block at its end, everything else as it is."""
+    rest = without_block(text, lab)
+    if rest and not rest.endswith("\n"):
+        rest += "\n"
+    return rest + block(lab, hosts)
+
+
+class NameHosts:
+    """Give each host its hostname and its peers' names."""
+
+    title = "Name the hosts"
+    reads = frozenset({Section.HOST})
+
+    def plan(self, lab: Lab, facts: Facts) -> Iterator[Action | Noop]:
+        """Set what differs. The gossip needs unique hostnames before Docker starts."""
+        for host in lab.inventory.hosts.values():
+            found = facts.hosts[host.name]
+            actions = list(self._actions(lab, host, found))
+            yield from actions or [Noop(host.name, f"its name is {host.name} and it knows its peers")]
+
+    def _actions(self, lab: Lab, host: Host, found: HostFacts) -> Iterator[Action]:
+        static = found.content("/etc/hostname").strip()
+        if found.hostname != host.name or static != host.name:
+            yield Run(
+                host=host.name,
+                title="record the hostname",
+                command=files.record(RECORD, static or found.hostname),
+                effect=lambda f: f.with_record(RECORD, static or found.hostname),
+            )
+            yield Run(
+                host=host.name,
+                title=f"set the hostname {host.name}",
+                command=systemd.set_hostname(host.name),
+                effect=lambda f: replace(f, hostname=f.name).with_file("/etc/hostname", File(f.name + "\n")),
+            )
+        before = found.file(HOSTS)
+        text = with_block(found.content(HOSTS), lab.name, lab.inventory.hosts)
+        if before is None or before.content != text:
+            yield WriteFile(
+                host=host.name,
+                title="name the peers in /etc/hosts",
+                path=HOSTS,
+                content=text,
+                mode=before.mode if before else 0o644,
+                owner=before.owner if before else "root:root",
+                record=True,
+            )
+
+
+class RestoreHostnames:
+    """Give each host its old name back."""
+
+    title = "Give the hosts their old names back"
+    reads = frozenset({Section.HOST})
+
+    def plan(self, lab: Lab, facts: Facts) -> Iterator[Action | Noop]:
+        """Take the block out of /etc/hosts and set the recorded hostname."""
+        for name, found in facts.hosts.items():
+            actions: list[Action] = []
+            text = without_block(found.content(HOSTS), lab.name)
+            if text != found.content(HOSTS):
+                hosts = found.files[HOSTS]
+                actions.append(
+                    WriteFile(
+                        host=name,
+                        title="take the peers out of /etc/hosts",
+                        path=HOSTS,
+                        content=text,
+                        mode=hosts.mode,
+                        owner=hosts.owner,
+                    )
+                )
+            old = found.records.get(RECORD)
+            if old and found.hostname != old:
+                actions.append(
+                    Run(host=name, title=f"set the hostname {old}", command=systemd.set_hostname(old))
+                )
+            yield from actions or [Noop(name, "its name was not changed")]

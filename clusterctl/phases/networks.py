@@ -1,0 +1,166 @@
+"""The playbook's networks: created where their driver says, seen wherever they reach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from clusterctl.commands import docker
+from clusterctl.model.errors import Reason, Refused
+from clusterctl.model.facts import NetworkFacts
+from clusterctl.model.lab import LABEL
+from clusterctl.networks import DRIVERS
+from clusterctl.plan import files
+from clusterctl.plan.action import Run, WaitFor
+from clusterctl.plan.phase import Noop, Section
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from clusterctl.model.facts import Facts, HostFacts
+    from clusterctl.model.lab import Lab
+    from clusterctl.model.playbook import Network
+    from clusterctl.plan.action import Action, Effect
+    from clusterctl.plan.door import Door
+
+GATEWAY_BRIDGE = "docker_gwbridge"
+"""Docker makes this bridge by itself with the first overlay endpoint: the containers' way out."""
+
+ABSENT = "absent"
+
+
+@dataclass(frozen=True)
+class NetworkSeen:
+    """A daemon lists the network."""
+
+    name: str
+
+    def look(self, door: Door) -> tuple[bool, str]:
+        """Ask for it by name; a list would leave it out silently while the store is down."""
+        found = door.docker.inspect_network(self.name)
+        return bool(found), f"{self.name} is {'there' if found else 'not there'}"
+
+    def shell(self) -> str:
+        """Return how a person would ask."""
+        return f"docker network inspect {self.name}"
+
+
+def _with_network(network: Network, lab: str, scope: str) -> Effect:
+    def effect(facts: HostFacts) -> HostFacts:
+        if facts.docker is None:
+            return facts
+        made = NetworkFacts("", network.name, network.driver, scope, network.subnet, labels={LABEL: lab})
+        return replace(
+            facts, docker=replace(facts.docker, networks={**facts.docker.networks, network.name: made})
+        )
+
+    return effect
+
+
+class CreateNetworks:
+    """Create the networks."""
+
+    title = "Create the networks"
+    reads = frozenset({Section.HOST, Section.DOCKER})
+
+    def plan(self, lab: Lab, facts: Facts) -> Iterator[Action | Noop]:
+        """Create what no host has; wait for it where it must be seen."""
+        reasons = []
+        steps: list[Action | Noop] = []
+        for network in lab.playbook.networks.values():
+            driver = DRIVERS[network.driver]
+            creators, seers = driver.creators(lab, network), driver.seen_on(lab, network)
+            if driver.scope == "global":
+                steps += self._record_gateway(facts, seers)
+            there = {h: n for h in seers if (d := facts.docker(h)) and (n := d.networks.get(network.name))}
+            for host, found in there.items():
+                if (found.driver, found.subnet) != (network.driver, network.subnet):
+                    reasons.append(
+                        Reason(
+                            host,
+                            f"network {network.name} is there as {found.driver} {found.subnet}, "
+                            f"the playbook wants {network.driver} {network.subnet}",
+                            "clusterctl down, then up",
+                        )
+                    )
+            exists = bool(there) if driver.scope == "global" else False
+            for host in seers:
+                if host in there:
+                    steps.append(Noop(host, f"network {network.name} is there"))
+                    continue
+                effect = _with_network(network, lab.name, driver.scope)
+                if host in creators and not exists:
+                    steps.append(
+                        docker.CreateNetwork(
+                            host=host,
+                            title=f"create network {network.name}",
+                            name=network.name,
+                            driver=network.driver,
+                            subnet=network.subnet,
+                            gateway=network.gateway,
+                            options=network.options,
+                            labels={LABEL: lab.name},
+                            effect=effect,
+                        )
+                    )
+                else:
+                    steps.append(
+                        WaitFor(
+                            host=host,
+                            title=f"wait until network {network.name} is seen",
+                            condition=NetworkSeen(network.name),
+                            within=30,
+                            effect=effect,
+                            hint="is the store healthy? clusterctl status",
+                        )
+                    )
+        if reasons:
+            raise Refused(reasons)
+        yield from steps
+
+    def _record_gateway(self, facts: Facts, hosts: tuple[str, ...]) -> Iterator[Action]:
+        for host in hosts:
+            found = facts.hosts[host]
+            if found.docker and GATEWAY_BRIDGE not in found.docker.networks and GATEWAY_BRIDGE not in found.records:
+                yield Run(
+                    host=host,
+                    title=f"record that {GATEWAY_BRIDGE} is not there",
+                    command=files.record(GATEWAY_BRIDGE, ABSENT),
+                    effect=lambda f: f.with_record(GATEWAY_BRIDGE, ABSENT),
+                )
+
+
+class RemoveNetworks:
+    """Remove the networks, stale endpoints first."""
+
+    title = "Remove the networks"
+    reads = frozenset({Section.HOST, Section.DOCKER})
+
+    def plan(self, lab: Lab, facts: Facts) -> Iterator[Action | Noop]:
+        """Remove what carries the lab's label: global ones on one host, local ones on each."""
+        done: set[str] = set()
+        for host, found in facts.hosts.items():
+            steps: list[Action] = []
+            networks = found.docker.networks.values() if found.docker else ()
+            for network in networks:
+                if network.labels.get(LABEL) != lab.name or network.id in done:
+                    continue
+                done.add(network.id)
+                # What is still on it by now belongs to a host that is gone.
+                steps += [
+                    docker.Disconnect(
+                        host=host,
+                        title=f"drop the endpoint {endpoint.name} of a container that is gone",
+                        network=network.name,
+                        endpoint=endpoint.name,
+                    )
+                    for endpoint in network.endpoints
+                ]
+                steps.append(
+                    docker.RemoveNetwork(host=host, title=f"remove network {network.name}", name=network.name)
+                )
+            if found.docker and GATEWAY_BRIDGE in found.docker.networks and found.records.get(GATEWAY_BRIDGE) == ABSENT:
+                steps.append(
+                    docker.RemoveNetwork(host=host, title=f"remove {GATEWAY_BRIDGE}", name=GATEWAY_BRIDGE)
+                )
+            yield from steps or [Noop(host, "no network of this lab")]

@@ -1,0 +1,32 @@
+"""The last thing that goes: clusterctl's own notes on the hosts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from clusterctl.plan import files
+from clusterctl.plan.action import Run
+from clusterctl.plan.command import command
+from clusterctl.plan.phase import Noop, Section
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from clusterctl.model.facts import Facts
+    from clusterctl.model.lab import Lab
+    from clusterctl.plan.action import Action
+
+
+class ForgetRecords:
+    """Remove what was noted of each host's first state, now that it is back."""
+
+    title = "Remove our notes"
+    reads = frozenset({Section.HOST})
+
+    def plan(self, lab: Lab, facts: Facts) -> Iterator[Action | Noop]:  # noqa: ARG002
+        """Remove the notes where there are any."""
+        for name, found in facts.hosts.items():
+            if found.records:
+                yield Run(host=name, title="remove our notes", command=command("rm", "-rf", files.STATE))
+            else:
+                yield Noop(name, "no notes there")

@@ -1,0 +1,173 @@
+"""Carries phases out, or only shows what they would do: one code path up to the deed itself."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from clusterctl.model.errors import ClusterctlError, HostsFailed, Interrupted, Refused
+from clusterctl.model.facts import Facts
+from clusterctl.plan.action import Action
+from clusterctl.plan.phase import Noop, Phase, Section
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from clusterctl.plan.door import Door
+
+
+class Reader(Protocol):
+    """Reads facts: from the hosts side by side, in one round trip each."""
+
+    def read(self, sections: frozenset[Section], known: Facts) -> Facts:
+        """Return `known` with these sections read anew. Raises HostsFailed."""
+
+
+class Listener(Protocol):
+    """Hears what a run does, as it does it; called from several threads."""
+
+    def phase_started(self, title: str) -> None:
+        """Hear that a phase begins."""
+
+    def nothing_to_do(self, noop: Noop) -> None:
+        """Hear why nothing is to be done on a host."""
+
+    def action_started(self, action: Action) -> None:
+        """Hear that an action begins."""
+
+    def action_finished(self, action: Action, seconds: float, evidence: str) -> None:
+        """Hear that an action is done."""
+
+    def action_failed(self, action: Action, seconds: float, error: Exception) -> None:
+        """Hear that an action failed."""
+
+    def phase_finished(self, title: str, seconds: float) -> None:
+        """Hear that a phase is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What one phase decided, and the facts it decided from."""
+
+    title: str
+    steps: tuple[Action | Noop, ...]
+    facts: Facts
+
+    @property
+    def actions(self) -> tuple[Action, ...]:
+        """The steps that do something."""
+        return tuple(s for s in self.steps if isinstance(s, Action))
+
+
+Wanted = TypeVar("Wanted")
+
+
+@dataclass
+class Runner(Generic[Wanted]):
+    """Runs a recipe for one lab.
+
+    doors: gives the door of a host by its name.
+    parallel: hosts worked on at once.
+    stop: once set, no further action starts.
+    """
+
+    wanted: Wanted
+    reader: Reader
+    doors: Callable[[str], Door]
+    listener: Listener
+    parallel: int = 16
+    stop: threading.Event = field(default_factory=threading.Event)
+    done: int = 0
+
+    def run(self, phases: Iterable[Phase[Wanted]]) -> Facts:
+        """Carry the phases out in order; facts are read anew wherever something was changed since.
+
+        Raises Refused (before any action), HostsFailed, Interrupted.
+        """
+        facts = Facts()
+        fresh: frozenset[Section] = frozenset()
+        for phase in phases:
+            self._check_stop(phase.title)
+            started = time.monotonic()
+            self.listener.phase_started(phase.title)
+            if phase.reads - fresh:
+                facts = self.reader.read(phase.reads - fresh, facts)
+                fresh |= phase.reads
+            steps = self._decide(phase, facts)
+            for step in steps:
+                if isinstance(step, Noop):
+                    self.listener.nothing_to_do(step)
+            actions = [s for s in steps if isinstance(s, Action)]
+            if actions:
+                fresh = frozenset()
+                self._perform(phase.title, actions)
+            self.listener.phase_finished(phase.title, time.monotonic() - started)
+        return facts
+
+    def show(self, phases: Iterable[Phase[Wanted]]) -> tuple[Planned, ...]:
+        """Plan the phases in order without doing anything; each phase sees the facts that those before predict."""
+        facts = Facts()
+        read: frozenset[Section] = frozenset()
+        out = []
+        for phase in phases:
+            if phase.reads - read:
+                predicted = facts
+                facts = self.reader.read(phase.reads - read, facts)
+                # What was predicted of a host that is not there yet must not be looked for on it.
+                for host in predicted.hosts.values():
+                    facts = facts.with_host(host)
+                read |= phase.reads
+            steps = self._decide(phase, facts)
+            out.append(Planned(phase.title, steps, facts))
+            for step in steps:
+                if isinstance(step, Action):
+                    facts = step.predict(facts)
+        return tuple(out)
+
+    def _decide(self, phase: Phase[Wanted], facts: Facts) -> tuple[Action | Noop, ...]:
+        try:
+            return tuple(phase.plan(self.wanted, facts))
+        except Refused as error:
+            if self.done:
+                error.exit_code = ClusterctlError.exit_code
+            raise
+
+    def _check_stop(self, at: str) -> None:
+        if self.stop.is_set():
+            raise Interrupted(
+                f"stopped before: {at} ({self.done} actions done)", hint="the same command goes on from here"
+            )
+
+    def _perform(self, title: str, actions: Sequence[Action]) -> None:
+        lanes: dict[str, list[Action]] = {}
+        for action in actions:
+            lanes.setdefault(action.host, []).append(action)
+        with ThreadPoolExecutor(min(self.parallel, len(lanes)), thread_name_prefix="lane") as pool:
+            futures = {host: pool.submit(self._lane, lane) for host, lane in lanes.items()}
+        errors: dict[str, ClusterctlError] = {}
+        for host, future in futures.items():
+            error = future.exception()
+            if isinstance(error, ClusterctlError):
+                errors[host] = error
+            elif error is not None:
+                raise error
+        if errors:
+            raise HostsFailed(title, errors, [h for h in lanes if h not in errors])
+        self._check_stop(f"the phase after {title!r}")
+
+    def _lane(self, actions: Sequence[Action]) -> None:
+        for action in actions:
+            if self.stop.is_set():
+                return
+            self.listener.action_started(action)
+            started = time.monotonic()
+            try:
+                evidence = action.perform(self.doors(action.at))
+            except Exception as error:
+                self.listener.action_failed(action, time.monotonic() - started, error)
+                raise
+            self.done += 1
+            self.listener.action_finished(action, time.monotonic() - started, evidence)

@@ -1,0 +1,45 @@
+"""The whole lab on one page: what happens, in order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from clusterctl.phases import certificates, containers, docker, etcd, hostname, images, networks, packages, preflight, records
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from clusterctl.model.lab import Lab
+    from clusterctl.plan.phase import Phase
+    from clusterctl.providers import Provider
+    from clusterctl.stores.certificates import Authority
+
+
+def up(provider: Provider, authority: Callable[[], Authority]) -> list[Phase[Lab]]:
+    """From machines to a lab."""
+    return [
+        *provider.up,
+        preflight.Preflight(),
+        hostname.NameHosts(),
+        packages.InstallPackages(),
+        certificates.IssueCertificates(authority),
+        etcd.StartEtcd(authority),
+        docker.JoinStore(),
+        images.ProvideImages(),
+        networks.CreateNetworks(),
+        containers.RunContainers(),
+    ]
+
+
+def clear() -> list[Phase[Lab]]:
+    """Put the hosts back to what they were; every step is decided from marks and records on the hosts."""
+    return [
+        containers.RemoveContainers(),
+        networks.RemoveNetworks(),
+        images.RemoveImages(),
+        docker.LeaveStore(),
+        etcd.RemoveEtcd(),
+        hostname.RestoreHostnames(),
+        packages.RemovePackages(),
+        records.ForgetRecords(),
+    ]

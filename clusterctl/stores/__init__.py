@@ -1,0 +1,1 @@
+"""How single Docker daemons become one cluster. One file a store."""

@@ -1,0 +1,136 @@
+"""Docker on an external etcd store (Docker up to 20.10, etcd's v2 API): settings and places.
+
+etcd runs under systemd, not as a container: as one it would fall with the daemon that it serves.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from clusterctl.model.errors import ClusterctlError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from clusterctl.model.inventory import Host
+
+UNIT = "clusterctl-etcd.service"
+UNIT_FILE = f"/etc/systemd/system/{UNIT}"
+DATA = "/var/lib/clusterctl-etcd"
+FOLDER = "/etc/clusterctl"
+CONFIG = f"{FOLDER}/etcd.yml"
+CA = f"{FOLDER}/pki/ca.crt"
+MEMBER_CERT, MEMBER_KEY = f"{FOLDER}/pki/etcd.crt", f"{FOLDER}/pki/etcd.key"
+DOCKER_CERT, DOCKER_KEY = f"{FOLDER}/pki/docker.crt", f"{FOLDER}/pki/docker.key"
+DAEMON_JSON = "/etc/docker/daemon.json"
+DROP_IN = "/etc/systemd/system/docker.service.d/clusterctl.conf"
+
+CLIENT_PORT, PEER_PORT, GOSSIP_PORT, VXLAN_PORT = 2379, 2380, 7946, 4789
+ADVERTISED_PORT = 2375
+"""The port in `cluster-advertise`: a name in the gossip only, nothing listens on it."""
+
+LAST_DOCKER = (20, 10)
+"""The cluster store was removed after this release: Docker 23.0's daemon refuses its options."""
+
+LAST_ETCD = (3, 5)
+"""etcd 3.6 has no v2 API (its CHANGELOG-3.6)."""
+
+
+def config(host: Host, members: Sequence[Host], token: str) -> str:
+    """Return one member's configuration file: the cluster address and loopback only, mTLS on both ports."""
+    tls = {"cert-file": MEMBER_CERT, "key-file": MEMBER_KEY, "client-cert-auth": True, "trusted-ca-file": CA}
+    peer = f"https://{host.cluster_address}:{PEER_PORT}"
+    client = f"https://{host.cluster_address}:{CLIENT_PORT}"
+    settings = {
+        "name": host.name,
+        "data-dir": f"{DATA}/member",
+        "listen-client-urls": f"{client},https://127.0.0.1:{CLIENT_PORT}",
+        "advertise-client-urls": client,
+        "listen-peer-urls": peer,
+        "initial-advertise-peer-urls": peer,
+        "initial-cluster": ",".join(f"{m.name}=https://{m.cluster_address}:{PEER_PORT}" for m in members),
+        "initial-cluster-token": token,
+        "initial-cluster-state": "new",
+        "enable-v2": True,
+        "client-transport-security": tls,
+        "peer-transport-security": tls,
+    }
+    head = "# Written by clusterctl. Docker's networks live in etcd's v2 store, hence enable-v2.\n"
+    dumper = yaml.SafeDumper
+    dumper.ignore_aliases = lambda *_: True  # type: ignore[method-assign, assignment]
+    return head + yaml.dump(settings, Dumper=dumper, sort_keys=False)
+
+
+def unit(lab: str) -> str:
+    """Return the systemd unit of a member. Type=notify: it counts as started once the cluster has a leader."""
+    return f"""\
+# Written by clusterctl.
+[Unit]
+Description=etcd, the cluster store of lab {lab}
+Documentation=https://etcd.io/docs/v3.4/op-guide/
+Wants=network-online.target
+After=network-online.target
+Before=docker.service
+
+[Service]
+Type=notify
+User=etcd
+StateDirectory=clusterctl-etcd
+StateDirectoryMode=0700
+ExecStart=/usr/bin/etcd --config-file={CONFIG}
+Restart=always
+RestartSec=1
+LimitNOFILE=65536
+NoNewPrivileges=yes
+ProtectSystem=full
+ProtectHome=yes
+PrivateTmp=yes
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def drop_in() -> str:
+    """Return the drop-in that starts Docker after its store, where both are on one host."""
+    return f"# Written by clusterctl.\n[Unit]\nWants={UNIT}\nAfter={UNIT}\n"
+
+
+def url(members: Sequence[Host]) -> str:
+    """Return the store's URL with every member in it, so that losing one is survived."""
+    return "etcd://" + ",".join(f"{m.cluster_address}:{CLIENT_PORT}" for m in members)
+
+
+def settings(host: Host, members: Sequence[Host]) -> dict[str, Any]:
+    """Return what dockerd needs. TLS is used only when all three kv files are set (pkg/discovery/kv in 20.10)."""
+    return {
+        "cluster-store": url(members),
+        "cluster-advertise": f"{host.cluster_address}:{ADVERTISED_PORT}",
+        "cluster-store-opts": {"kv.cacertfile": CA, "kv.certfile": DOCKER_CERT, "kv.keyfile": DOCKER_KEY},
+    }
+
+
+def read_daemon_json(text: str, host: str) -> dict[str, Any]:
+    """Return the user's daemon settings. Raises ClusterctlError when the file is not a JSON object."""
+    if not text.strip():
+        return {}
+    try:
+        found = json.loads(text)
+    except ValueError as error:
+        raise ClusterctlError(f"{host}: {DAEMON_JSON} is not JSON: {error}", hint="mend or remove the file") from error
+    if not isinstance(found, dict):
+        raise ClusterctlError(f"{host}: {DAEMON_JSON} is not a JSON object", hint="mend or remove the file")
+    return found
+
+
+def merged(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
+    """Return daemon.json with our settings beside theirs, theirs in their order."""
+    return json.dumps({**theirs, **ours}, indent=2) + "\n"
+
+
+def without(theirs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return their settings without ours."""
+    return {k: v for k, v in theirs.items() if not k.startswith("cluster-")}
