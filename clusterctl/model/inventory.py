@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
@@ -90,7 +91,9 @@ class Local(Value):
     """How the local provider lays its hosts out."""
 
     subnet: Subnet = Field(default="10.1.1.0/24", description="The subnet that the hosts are in.")
-    gateway: IPv4 = Field(default="10.1.1.254", description="This machine's own address in the subnet.")
+    gateway: IPv4 = Field(
+        default="10.1.1.254", description="This machine's own address in the subnet; its last one unless given."
+    )
     suite: Suite = Field(default="bookworm", description="The Debian release that the hosts run.")
     internet: bool = Field(default=False, description="Whether the hosts reach the internet.")
 
@@ -128,22 +131,31 @@ def load_inventory(text: str, file: str) -> Inventory:
     document = parse(text, file)
     hosts = document.value.get("hosts")
     if isinstance(hosts, dict):
-        hosts.update({name: {"address": entry} for name, entry in hosts.items() if isinstance(entry, str)})
+        short = {name for name, entry in hosts.items() if isinstance(entry, str) and document.sound("hosts", name)}
+        hosts.update({name: {"address": hosts[name]} for name in short})
     written = document.salvage(InventoryFile, {"name": "lab", "provider": "ssh", "hosts": {}})
     found = _hosts(written, document)
+    local = _with_gateway(written.local)
     _check_twins(found, document)
     if document.sound("hosts") and document.sound("defaults"):
         _check_roles(found, document)
     if written.provider is ProviderName.LOCAL and document.sound("local"):
-        _check_local(written.local, found, document)
+        _check_local(local, found, document)
     document.finish()
     return Inventory(
         name=written.name,
         provider=written.provider,
         cluster=written.cluster,
         hosts=found,
-        local=written.local,
+        local=local,
     )
+
+
+def _with_gateway(local: Local) -> Local:
+    """Return the layout with the last address of its subnet as the gateway, unless another one was given."""
+    if "gateway" in local.model_fields_set:
+        return local
+    return local.model_copy(update={"gateway": str(IPv4Network(local.subnet)[-2])})
 
 
 def _hosts(written: InventoryFile, document: Document) -> dict[str, Host]:

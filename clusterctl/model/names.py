@@ -228,7 +228,7 @@ LessonName = Annotated[
 DockerName = Annotated[
     str,
     Shape(
-        "a name for Docker",
+        "a name for a container",
         "[a-zA-Z0-9][a-zA-Z0-9_.-]+",
         "two or more letters, digits, '_', '.' and '-', a letter or digit first",
         63,

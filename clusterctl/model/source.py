@@ -36,7 +36,7 @@ _PLAIN = {
     "float": r"-?(?:0|[1-9][0-9]{0,17})\.[0-9]{1,18}",
 }
 _READ_AS = {
-    "null": "nothing",
+    "null": "an empty value",
     "bool": "true or false",
     "int": "a number",
     "float": "a number",
@@ -58,12 +58,16 @@ _NEEDS = {
 
 
 class Document:
-    """One file: its values, the line of each, and every problem found in it so far."""
+    """One file: its values, the line of each, and every problem found in it so far.
+
+    texts: how the values that are no text were written; 3.20 is more than the number 3.2.
+    """
 
     def __init__(self, file: str) -> None:
         self.file = file
         self.value: dict[str, Any] = {}
         self.lines: dict[Path, int] = {(): 1}
+        self.texts: dict[Path, str] = {}
         self._problems: dict[Path, list[Problem]] = {}
 
     def add(self, path: Path, message: str, allowed: str = "", line: int = 0) -> None:
@@ -110,7 +114,7 @@ class Document:
         for path, detail in zip(places, found, strict=True):
             # What YAML itself got wrong is not told a second time.
             if at + path not in told:
-                self.add(at + path, *_explain(model, path, detail))
+                self.add(at + path, *_explain(model, path, detail, self.texts.get(at + path, "")))
         return None, places
 
     def salvage(self, model: type[Model], spare: Mapping[str, Any]) -> Model:
@@ -235,11 +239,16 @@ def _value(node: yaml.Node, path: Path, document: Document, refused: Mapping[int
 def _scalar(kind: str, text: str, path: Path, document: Document) -> Any:
     _same(kind, "str", path, document)
     if kind in _PLAIN and re.fullmatch(_PLAIN[kind], text):
+        document.texts[path] = text
         return json.loads(text if text not in {"", "~"} else "null")
     if kind in {*_READ_AS, "merge", "value"}:
-        message = f"{shown(text)} is {_READ_AS.get(kind, 'a sign')} to some readers of YAML only"
-        either = "true, false or, for the text," if kind == "bool" else "the text in quotes,"
-        document.add(path, f'{message}: write {either} "{plain(text)}"')
+        plainly = {"bool": "true or false", "int": "a plain number", "float": "a plain number"}.get(kind, "")
+        document.add(
+            path,
+            f"{shown(text)} is {_READ_AS.get(kind, 'a sign')} to some readers of YAML only: write "
+            + (f"{plainly} or, for the text, " if plainly else "")
+            + f'"{plain(text)}"',
+        )
     _check_printable(text, path, document)
     return text
 
@@ -307,7 +316,7 @@ def _places(text: str, value: Any) -> Iterator[Path]:
         yield from ((part, *path) for path in _places(text, below))
 
 
-def _explain(model: type[BaseModel], path: Path, detail: ErrorDetails) -> tuple[str, str]:
+def _explain(model: type[BaseModel], path: Path, detail: ErrorDetails, text: str) -> tuple[str, str]:
     """Return an error of pydantic's as a message and what is allowed."""
     kind, given, context = detail["type"], detail["input"], detail.get("ctx", {})
     allowed = ""
@@ -326,7 +335,7 @@ def _explain(model: type[BaseModel], path: Path, detail: ErrorDetails) -> tuple[
             message = f"{given} is out of range: {detail['msg'].replace('Input should be', 'must be')}"
         case "string_type" if isinstance(given, int | float):
             read_as = _READ_AS["bool" if isinstance(given, bool) else "int"]
-            message = f'{_given(given)} is {read_as} to YAML: write "{_given(given)}"'
+            message = f'{text} is {read_as} to YAML: write "{text}"'
         case "int_type" | "float_type" | "bool_type" if isinstance(given, str):
             message = f"{shown(given)} is text: must be {_NEEDS[kind]}, without quotes"
         case _ if kind in _NEEDS:
@@ -339,7 +348,7 @@ def _explain(model: type[BaseModel], path: Path, detail: ErrorDetails) -> tuple[
 def _given(value: Any) -> str:
     match value:
         case None:
-            return "nothing"
+            return "an empty value"
         case dict():
             return "a mapping"
         case list():
