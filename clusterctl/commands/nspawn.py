@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 SYSTEM_CALLS = "add_key keyctl bpf perf_event_open"
 """What dockerd calls beyond nspawn's list: keyrings for containers, BPF for their devices."""
 
+FOLDER = "/run/systemd/nspawn"
+"""Where nspawn keeps its locks and what it shares with its nodes."""
+
 WRITABLE_NETWORK = ("env", "SYSTEMD_NSPAWN_API_VFS_WRITABLE=network")
 """Of /proc/sys a node may write what belongs to its own network; dockerd turns forwarding on there."""
 
@@ -124,6 +127,11 @@ def start(name: str, folder: str, line: Sequence[str], *, by_systemd: bool) -> C
 def kill(name: str, nspawn: int, leaders: Sequence[int]) -> Command:
     """End the node at once and wait until nothing of it runs; remove its control groups."""
     return script(_KILL, name, str(nspawn or ""), *(str(p) for p in leaders))
+
+
+def remove_own_folder() -> Command:
+    """Remove what the first nspawn on a machine makes for itself, where no other node uses it."""
+    return script('rmdir "$1"/* "$1" 2>/dev/null; :', FOLDER)
 
 
 def remove_folder(*paths: str) -> Command:

@@ -53,9 +53,7 @@ class MachineDoor:
             _end(process)
             raise
         seconds = time.monotonic() - start
-        return Result(
-            self.host, command, code, out.decode(errors="replace"), err.decode(errors="replace"), seconds
-        )
+        return Result(self.host, command, code, out.decode(errors="replace"), err.decode(errors="replace"), seconds)
 
     @property
     def docker(self) -> NoReturn:

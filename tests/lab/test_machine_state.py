@@ -19,7 +19,7 @@ _spec.loader.exec_module(machine_state)
 LEFT = {
     "namespaces": ("ip netns add leftns", "ip netns del leftns", "leftns"),
     "links": ("ip link add leftlink type bridge", "ip link del leftlink", "leftlink"),
-    "routes": ("ip route add 10.1.78.128/30 dev lo", "ip route del 10.1.78.128/30 dev lo", "10.1.78.128/30"),
+    "routes": ("ip route add 10.1.77.128/30 dev lo", "ip route del 10.1.77.128/30 dev lo", "10.1.77.128/30"),
     "mounts": ("mkdir /run/leftm; mount -t tmpfs x /run/leftm", "umount /run/leftm; rmdir /run/leftm", "leftm"),
     "firewall": (
         "iptables -A OUTPUT -d 10.1.77.250 -j ACCEPT",

@@ -121,6 +121,7 @@ def _put_back(found: MachineFacts) -> Iterator[Action]:
     heirs = {
         "ip_forward": [o for o in found.others.values() if o.internet],
         "netns": list(found.others.values()),
+        "nspawn": list(found.others.values()),
     }
     pairs: list[str] = []
     for record in found.was:
@@ -139,6 +140,13 @@ def _put_back(found: MachineFacts) -> Iterator[Action]:
             title=f"Put net.ipv4.ip_forward back to {value}",
             command=script(f'echo "$1" > {shlex.quote(iptables.FORWARD)}', value),
             after=lambda m: replace(m, ip_forward=value == "1"),
+        )
+    if "nspawn" in found.was and not heirs["nspawn"]:
+        yield Deed(
+            host=MACHINE,
+            title=f"Remove {nspawn.FOLDER}, as it was",
+            command=nspawn.remove_own_folder(),
+            after=lambda m: replace(m, nspawn_folder=False),
         )
     if "netns" in found.was and not heirs["netns"]:
         yield Deed(

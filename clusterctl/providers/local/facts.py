@@ -99,7 +99,7 @@ class MachineFacts:
 
     tools: the programs that were looked for and are there. lacks: what the kernel cannot do, as far as known.
     disk_free_mb, filesystem: by folder. resolver: nameserver lines that also hold inside a node.
-    netns_folder: how /run/netns is: "absent", "plain" or "mounted".
+    netns_folder: how /run/netns is: "absent", "plain" or "mounted". nspawn_folder: whether nspawn ever ran.
     was: what a run of this lab has recorded before it changed it, by name.
     others: the other labs here. files: what is in the lab's folder on the controller (public parts only).
     """
@@ -118,6 +118,7 @@ class MachineFacts:
     link: str = ""
     stray_namespaces: tuple[str, ...] = ()
     netns_folder: str = "mounted"
+    nspawn_folder: bool = True
     ip_forward: bool = False
     forward_drops: bool = False
     rules: tuple[str, ...] = ()

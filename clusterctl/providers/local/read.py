@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clusterctl.commands import nspawn
 from clusterctl.commands.ip import NAMESPACES
 from clusterctl.commands.iptables import FORWARD
 from clusterctl.providers.local.facts import MachineFacts, Marker, Namespace, Network, NodeFacts
@@ -56,7 +57,7 @@ def read(lab: Lab) -> MachineFacts:
     below = [m for m in mounts if m.startswith(names.folder + "/")]
     hosts = dict.fromkeys(lab.inventory.hosts)
     hosts |= dict.fromkeys(marker.hosts if marker else ())
-    hosts |= dict.fromkeys(d for d in _listdir(names.folder) if Path(names.place(d)).is_dir() and d != "_was")
+    hosts |= dict.fromkeys(d for d in _listdir(names.folder) if d != "_was" and _is_dir(names.place(d)))
     hosts |= dict.fromkeys(m[len(names.folder) + 1 :].split("/", 1)[0] for m in below)
     hosts |= dict.fromkeys(running)
     own = names.all(tuple(hosts))
@@ -68,7 +69,7 @@ def read(lab: Lab) -> MachineFacts:
         lab=lab.name,
         root=os.geteuid() == 0,
         tools=frozenset(t for t in TOOLS if shutil.which(t)),
-        systemd=Path("/run/systemd/system").is_dir(),
+        systemd=_is_dir("/run/systemd/system"),
         cgroup=2 if Path("/sys/fs/cgroup/cgroup.controllers").exists() else 1,
         kernel=os.uname().release,
         lacks=queries.lacks(),
@@ -79,17 +80,18 @@ def read(lab: Lab) -> MachineFacts:
         link=queries.address(names.link),
         stray_namespaces=_strays(spaces, names, own, markers),
         netns_folder=_netns_folder(mounts),
+        nspawn_folder=_is_dir(nspawn.FOLDER),
         ip_forward=_text(FORWARD).strip() == "1",
         forward_drops=drops,
         rules=rules,
         resolver=_resolver(),
-        folder=Path(names.folder).is_dir(),
+        folder=_is_dir(names.folder),
         marker=marker,
         was={n: _text(f"{names.was}/{n}").strip() for n in _listdir(names.was)},
         nodes=nodes,
         roots=frozenset(f"{ROOTS}/{n}" for n in _listdir(ROOTS) if "." not in n),
         others=markers,
-        state=lab.state.exists(),
+        state=_exists(lab.state),
         files={n: _text(str(lab.state / n)) for n in ("id_ed25519.pub", "known_hosts", "ssh_config")},
     )
 
@@ -191,6 +193,21 @@ def _text(path: str) -> str:
         return ""
 
 
+def _is_dir(path: str) -> bool:
+    try:
+        return Path(path).is_dir()
+    except OSError:
+        # Without root much is hidden; the preflight then says so.
+        return False
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:
+        return False
+
+
 def _listdir(path: str) -> list[str]:
     try:
         return sorted(p.name for p in Path(path).iterdir())
@@ -201,7 +218,7 @@ def _listdir(path: str) -> list[str]:
 def _netns_folder(mounts: Mapping[str, str]) -> str:
     if NAMESPACES in mounts:
         return "mounted"
-    return "plain" if Path(NAMESPACES).is_dir() else "absent"
+    return "plain" if _is_dir(NAMESPACES) else "absent"
 
 
 def _mounts() -> dict[str, str]:
@@ -215,7 +232,7 @@ def _mounts() -> dict[str, str]:
 
 
 def _existing(path: str) -> Path:
-    return next(p for p in (Path(path), *Path(path).parents) if p.exists())
+    return next(p for p in (Path(path), *Path(path).parents) if _exists(p))
 
 
 def _free_mb(path: str) -> int:
@@ -327,12 +344,12 @@ def _node(
     groups = [Path("/sys/fs/cgroup"), *Path("/sys/fs/cgroup").glob("*/")]
     return NodeFacts(
         name=host,
-        folder=Path(place).is_dir(),
+        folder=_is_dir(place),
         nspawn=processes[0],
         leader=processes[1],
         network=network,
         mounts=mounts,
-        control_groups=any((g / names.node(host)).is_dir() for g in groups),
+        control_groups=any(_is_dir(str(g / names.node(host))) for g in groups),
         host_key=_text(f"{root}/etc/ssh/ssh_host_ed25519_key.pub").strip(),
         authorized=_text(f"{root}/root/.ssh/authorized_keys"),
         resolver=_text(f"{root}/etc/resolv.conf"),

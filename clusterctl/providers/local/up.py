@@ -321,6 +321,15 @@ class Switch:
                 mode=0o600,
                 after=lambda m: replace(m, was={**m.was, "netns": was}, folder=True),
             )
+        if not found.nspawn_folder and "nspawn" not in found.was:
+            yield MachineFile(
+                host=MACHINE,
+                title=f"Write down that there is no {nspawn.FOLDER} before the first node",
+                path=f"{names.was}/nspawn",
+                content="absent",
+                mode=0o600,
+                after=lambda m: replace(m, was={**m.was, "nspawn": "absent"}, folder=True),
+            )
         new = wanted_marker(lab, old.made if old else time.strftime("%F %T"))
         if old:
             # What is in the folder stays in the marker, so that a dropped host's address stays known.

@@ -87,3 +87,14 @@ def test_names_stay_unique_when_they_are_cut():
     assert len({long.port(h) for h in hosts}) == len({long.node(h) for h in hosts}) == 2
     assert all(len(long.node(h)) <= 64 for h in hosts)
     assert long.mac("a").startswith("02:")
+
+
+def test_what_the_first_lab_of_a_machine_makes_goes_with_the_last():
+    was = {"netns": "absent", "nspawn": "absent"}
+    assert [a.title for a in actions(decide(RemoveNetwork(), lab(), bare(was=was)))] == [
+        "Remove /run/systemd/nspawn, as it was",
+        "Put /run/netns back as it was",
+    ]
+    other = replace(wanted_marker(lab()), lab="other")
+    (hand_over,) = actions(decide(RemoveNetwork(), lab(), bare(was=was, others={"other": other})))
+    assert hand_over.command.argv[-2:] == (f"{NAMES.was}/nspawn", f"{Names('other').was}/nspawn")
