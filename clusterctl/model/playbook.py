@@ -243,8 +243,7 @@ def _expectation(
 
 def _check_named(what: str, name: str, known: Iterable[str], place: Path, document: Document) -> None:
     """Note a name in an expectation that is not declared, where it was written."""
-    if name != ALL:
-        _check_known(what, name, (*known, ALL), document.find(name, place), document)
+    _check_known(what, name, (*known, ALL), document.find(name, place), document)
 
 
 def check_together(inventory: Inventory, playbook: Playbook, text: str, file: str) -> None:

@@ -201,6 +201,7 @@ def test_the_schemas_say_what_users_write(kinds) -> None:
         assert {ref.removeprefix("#/$defs/") for ref in refs} <= set(definitions)
     (host,) = inventory["properties"]["hosts"]["patternProperties"].values()
     assert [choice.get("type", "mapping") for choice in host["anyOf"]] == ["mapping", "string"]
+    assert inventory["properties"]["hosts"]["additionalProperties"] is False
     assert "name" not in inventory["$defs"]["HostEntry"]["properties"]
     assert set(found["properties"]["expect"]["items"]["properties"]) == set(kinds)
     assert set(found["$defs"]["Ping"]["properties"]) == {"from", "to", "by", "succeeds"}
