@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from clusterctl.commands import facts as facts_of_a_host
 from clusterctl.model.errors import Refused
 from clusterctl.model.facts import Facts
 from clusterctl.model.inventory import Host, Inventory, Local
@@ -204,3 +205,20 @@ def test_reading_the_facts_is_quick(wanted):
         PROVIDER.facts(wanted)
         times.append(time.monotonic() - start)
     assert min(times) < 0.05, times
+
+
+def test_a_fresh_host_is_what_a_dry_run_says_it_is(wanted):
+    carry_out(PROVIDER.up, wanted)
+    names = ("docker.service", "docker.socket", "etcd.service", "containerd.service")
+    asked = facts_of_a_host.read_host(("/etc/hosts", "/etc/hostname"), names)
+    found = facts_of_a_host.parse("docker1", ssh(wanted, "docker1", asked.line()).stdout)
+    told = PROVIDER.fresh(wanted, wanted.inventory.hosts["docker1"])
+    for part in (
+        "name", "hostname", "user", "root", "os_id", "os_version", "os_name", "systemd", "addresses", "routes",
+        "versions", "tools",
+    ):  # fmt: skip
+        assert getattr(told, part) == getattr(found, part), part
+    assert {p: f.content for p, f in told.files.items()} == {p: f.content for p, f in found.files.items()}
+    assert {n: (u.active, u.enabled) for n, u in told.units.items()} == {
+        n: (u.active, u.enabled) for n, u in found.units.items()
+    }

@@ -18,6 +18,12 @@ PACKAGES = (
     "kmod",
 )  # fmt: skip
 
+TOOLS = frozenset({
+    "docker", "dockerd", "etcd", "etcdctl", "tcpdump", "nsenter", "bridge", "busybox", "hostnamectl", "apt-get",
+    "iptables", "sysctl",
+})  # fmt: skip
+"""The programs that hosts are looked over for, as they are in the root."""
+
 SUITES: dict[str, tuple[str, tuple[str, ...], dict[str, str]]] = {
     "bookworm": ("12", (), {"docker": "20.10.24", "etcd": "3.4.23"}),
     # Debian 13 has Docker's command line in a package of its own.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from clusterctl.commands import ip, iptables, nspawn
 from clusterctl.model.errors import Reason, Refused
-from clusterctl.model.facts import Address, File, HostFacts, Unit
+from clusterctl.model.facts import Address, File, HostFacts, Listener, Unit
 from clusterctl.plan.action import MACHINE
 from clusterctl.plan.phase import Noop, Section
 from clusterctl.providers.local import access
@@ -25,7 +25,7 @@ from clusterctl.providers.local.actions import (
 )
 from clusterctl.providers.local.facts import MachineFacts, Marker, Namespace, NodeFacts
 from clusterctl.providers.local.names import BASE, ROOTS, Names
-from clusterctl.providers.local.root import SUITES, Recipe
+from clusterctl.providers.local.root import SUITES, TOOLS, Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,10 +104,17 @@ def fresh(lab: Lab, host: Host) -> HostFacts:
             Address("lo", "127.0.0.1", 8, 65536),
             Address("eth0", host.cluster_address, IPv4Network(lab.inventory.local.subnet).prefixlen),
         ),
-        routes=(f"default via {lab.inventory.local.gateway} dev eth0",),
+        routes=("default", lab.inventory.local.subnet),
+        listeners=(Listener("tcp", "0.0.0.0", 22, "sshd"), Listener("tcp", "::", 22, "sshd")),
+        tools=TOOLS,
         versions=recipe.versions,
         files={"/etc/hosts": File("127.0.0.1 localhost\n"), "/etc/hostname": File("debian\n")},
-        units={"docker.service": off, "docker.socket": off, "etcd.service": off},
+        units={
+            "docker.service": off,
+            "docker.socket": off,
+            "etcd.service": off,
+            "containerd.service": Unit(active="active", enabled="enabled"),
+        },
         packages=frozenset(recipe.packages),
     )
 
