@@ -9,11 +9,14 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterable, Mapping, Sequence
 
 from clusterctl.model.facts import Address, File, HostFacts, Listener, Unit
 from clusterctl.plan.command import Command, script
 from clusterctl.plan.files import STATE, WAS
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
 
 MARK = "\x01"
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from clusterctl.plan.command import Result
 
@@ -30,6 +31,8 @@ class ClusterctlError(Exception):
     """Something a user can act on: a message, and the next thing to type where there is one."""
 
     exit_code = 4
+    transcript: Path | None = None
+    """Where the run that failed is written down."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)

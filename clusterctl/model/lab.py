@@ -19,11 +19,13 @@ LABEL = "clusterctl.lab"
 class Lab:
     """An inventory and what to build on it.
 
-    state: the lab's folder on the controller: lock, SSH keys, known_hosts, CA, transcripts.
+    playbook_text: the playbook as the user wrote it.
+    state: the lab's folder on the controller: SSH keys, known_hosts, CA, transcripts.
     """
 
     inventory: Inventory
     playbook: Playbook
+    playbook_text: str
     state: Path
 
     @property

@@ -16,10 +16,10 @@ class Overlay:
 
     scope = "global"
 
-    def creators(self, lab: Lab, network: Network) -> tuple[str, ...]:  # noqa: ARG002
+    def creators(self, lab: Lab, network: Network) -> tuple[str, ...]:
         """Return the first host that runs Docker."""
         return tuple(h.name for h in lab.with_role(Role.DOCKER)[:1])
 
-    def seen_on(self, lab: Lab, network: Network) -> tuple[str, ...]:  # noqa: ARG002
+    def seen_on(self, lab: Lab, network: Network) -> tuple[str, ...]:
         """Return every host that runs Docker."""
         return tuple(h.name for h in lab.with_role(Role.DOCKER))

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from clusterctl.stores import etcd
+from clusterctl.stores import etcd as store
 
 HOST_FILES = (
     "/etc/hosts",
     "/etc/hostname",
-    etcd.UNIT_FILE,
-    etcd.CONFIG,
-    etcd.CA,
-    etcd.MEMBER_CERT,
-    etcd.MEMBER_KEY,
-    etcd.DOCKER_CERT,
-    etcd.DOCKER_KEY,
-    etcd.DAEMON_JSON,
-    etcd.DROP_IN,
+    store.UNIT_FILE,
+    store.CONFIG,
+    store.CA,
+    store.MEMBER_CERT,
+    store.MEMBER_KEY,
+    store.DOCKER_CERT,
+    store.DOCKER_KEY,
+    store.DAEMON_JSON,
+    store.DROP_IN,
 )
 """The files that phases decide from."""
 
-HOST_UNITS = ("docker.service", "docker.socket", etcd.UNIT, "etcd.service")
+HOST_UNITS = ("docker.service", "docker.socket", store.UNIT, "etcd.service")
 """The units that phases decide from."""

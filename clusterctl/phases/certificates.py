@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from clusterctl.model.inventory import Role
 from clusterctl.plan.action import WriteFile
-from clusterctl.plan.phase import Noop, Section
+from clusterctl.plan.phase import Section, steps
 from clusterctl.stores import etcd
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from clusterctl.model.inventory import Host
     from clusterctl.model.lab import Lab
     from clusterctl.plan.action import Action
+    from clusterctl.plan.phase import Noop
     from clusterctl.stores.certificates import Authority
 
 
@@ -38,11 +39,9 @@ class IssueCertificates:
         now = datetime.datetime.now(datetime.UTC)
         for host in lab.inventory.hosts.values():
             actions = list(self._actions(authority, host, facts.hosts[host.name], now))
-            yield from actions or [Noop(host.name, "its certificates fit")]
+            yield from steps(actions, host.name, "its certificates fit")
 
-    def _actions(
-        self, authority: Authority, host: Host, found: HostFacts, now: datetime.datetime
-    ) -> Iterator[Action]:
+    def _actions(self, authority: Authority, host: Host, found: HostFacts, now: datetime.datetime) -> Iterator[Action]:
         if found.content(etcd.CA) != authority.pair.certificate:
             yield WriteFile(
                 host=host.name, title="write the CA's certificate", path=etcd.CA, content=authority.pair.certificate

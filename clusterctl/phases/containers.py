@@ -35,7 +35,7 @@ def _with_container(container: Container, labels: dict[str, str]) -> Effect:
         if facts.docker is None:
             return facts
         made = ContainerFacts(
-            "", container.name, container.image, "running", labels, {n: ("", "") for n in container.networks}
+            "", container.name, container.image, "running", labels, dict.fromkeys(container.networks, ("", ""))
         )
         return replace(
             facts, docker=replace(facts.docker, containers={**facts.docker.containers, container.name: made})
@@ -57,14 +57,16 @@ class RunContainers:
             if daemon is None:
                 continue
             wanted = {c.name: c for c in lab.playbook.containers.values() if c.host == host}
-            steps: list[Action | Noop] = [
-                docker.RemoveContainer(host=host, title=f"remove container {name}, which is not in the playbook", name=name)
+            chosen: list[Action | Noop] = [
+                docker.RemoveContainer(
+                    host=host, title=f"remove container {name}, which is not in the playbook", name=name
+                )
                 for name, found in daemon.containers.items()
                 if found.labels.get(LABEL) == lab.name and name not in wanted
             ]
             for container in wanted.values():
-                steps += self._container(lab, facts, container, daemon.containers.get(container.name))
-            yield from steps or [Noop(host, "no container runs there")]
+                chosen += self._container(lab, facts, container, daemon.containers.get(container.name))
+            yield from chosen or [Noop(host, "no container runs there")]
 
     def _container(
         self, lab: Lab, facts: Facts, container: Container, found: ContainerFacts | None
@@ -117,10 +119,10 @@ class RemoveContainers:
     def plan(self, lab: Lab, facts: Facts) -> Iterator[Action | Noop]:
         """Remove what carries the lab's label, whatever the playbook says now."""
         for host, found in facts.hosts.items():
-            mine = [c for c in (found.docker.containers.values() if found.docker else ()) if c.labels.get(LABEL) == lab.name]
+            mine = [
+                c for c in (found.docker.containers.values() if found.docker else ()) if c.labels.get(LABEL) == lab.name
+            ]
             for container in mine:
-                yield docker.RemoveContainer(
-                    host=host, title=f"remove container {container.name}", name=container.name
-                )
+                yield docker.RemoveContainer(host=host, title=f"remove container {container.name}", name=container.name)
             if not mine:
                 yield Noop(host, "no container of this lab")

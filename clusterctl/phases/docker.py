@@ -13,7 +13,7 @@ from clusterctl.model.inventory import Role
 from clusterctl.plan import files
 from clusterctl.plan.action import Run, WaitFor, WriteFile
 from clusterctl.plan.command import command
-from clusterctl.plan.phase import Noop, Section
+from clusterctl.plan.phase import Noop, Section, steps
 from clusterctl.stores import etcd
 
 if TYPE_CHECKING:
@@ -177,11 +177,11 @@ class LeaveStore:
     title = "Take Docker off the cluster store"
     reads = frozenset({Section.HOST, Section.DOCKER})
 
-    def plan(self, lab: Lab, facts: Facts) -> Iterator[Action | Noop]:  # noqa: ARG002
+    def plan(self, lab: Lab, facts: Facts) -> Iterator[Action | Noop]:
         """Put daemon.json back; then restart Docker if it ran before, stop it if it did not."""
         for name, found in facts.hosts.items():
             actions = list(self._actions(name, found))
-            yield from actions or [Noop(name, "Docker was not changed")]
+            yield from steps(actions, name, "Docker was not changed")
 
     def _actions(self, name: str, found: HostFacts) -> Iterator[Action]:
         theirs = etcd.read_daemon_json(found.content(etcd.DAEMON_JSON), name)

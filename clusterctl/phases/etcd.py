@@ -11,7 +11,7 @@ from clusterctl.model.facts import Unit
 from clusterctl.model.inventory import Role
 from clusterctl.plan.action import Run, WaitFor, WriteFile
 from clusterctl.plan.command import command
-from clusterctl.plan.phase import Noop, Section
+from clusterctl.plan.phase import Noop, Section, steps
 from clusterctl.stores import etcd
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class StartEtcd:
                         hint=JOURNAL,
                     )
                 )
-            yield from actions or [Noop(host.name, f"etcd {found.versions.get('etcd', '')} runs with these settings")]
+            yield from steps(actions, host.name, f"etcd {found.versions.get('etcd', '')} runs with these settings")
 
 
 class RemoveEtcd:
@@ -105,7 +105,7 @@ class RemoveEtcd:
     title = "Remove etcd"
     reads = frozenset({Section.HOST})
 
-    def plan(self, lab: Lab, facts: Facts) -> Iterator[Action | Noop]:  # noqa: ARG002
+    def plan(self, lab: Lab, facts: Facts) -> Iterator[Action | Noop]:
         """Remove wherever a trace of it is, whatever the inventory says now."""
         for name, found in facts.hosts.items():
             ours = any(p.startswith(etcd.FOLDER) or p == etcd.UNIT_FILE for p in found.files)

@@ -10,7 +10,7 @@ from clusterctl.commands import systemd
 from clusterctl.model.facts import File, HostFacts
 from clusterctl.plan import files
 from clusterctl.plan.action import Run, WriteFile
-from clusterctl.plan.phase import Noop, Section
+from clusterctl.plan.phase import Section, steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from clusterctl.model.inventory import Host
     from clusterctl.model.lab import Lab
     from clusterctl.plan.action import Action
+    from clusterctl.plan.phase import Noop
 
 HOSTS = "/etc/hosts"
 RECORD = "hostname"
@@ -55,7 +56,7 @@ class NameHosts:
         for host in lab.inventory.hosts.values():
             found = facts.hosts[host.name]
             actions = list(self._actions(lab, host, found))
-            yield from actions or [Noop(host.name, f"its name is {host.name} and it knows its peers")]
+            yield from steps(actions, host.name, f"its name is {host.name} and it knows its peers")
 
     def _actions(self, lab: Lab, host: Host, found: HostFacts) -> Iterator[Action]:
         static = found.content("/etc/hostname").strip()
@@ -111,7 +112,5 @@ class RestoreHostnames:
                 )
             old = found.records.get(RECORD)
             if old and found.hostname != old:
-                actions.append(
-                    Run(host=name, title=f"set the hostname {old}", command=systemd.set_hostname(old))
-                )
-            yield from actions or [Noop(name, "its name was not changed")]
+                actions.append(Run(host=name, title=f"set the hostname {old}", command=systemd.set_hostname(old)))
+            yield from steps(actions, name, "its name was not changed")

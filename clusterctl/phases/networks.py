@@ -12,7 +12,7 @@ from clusterctl.model.lab import LABEL
 from clusterctl.networks import DRIVERS
 from clusterctl.plan import files
 from clusterctl.plan.action import Run, WaitFor
-from clusterctl.plan.phase import Noop, Section
+from clusterctl.plan.phase import Noop, Section, steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,9 +50,7 @@ def _with_network(network: Network, lab: str, scope: str) -> Effect:
         if facts.docker is None:
             return facts
         made = NetworkFacts("", network.name, network.driver, scope, network.subnet, labels={LABEL: lab})
-        return replace(
-            facts, docker=replace(facts.docker, networks={**facts.docker.networks, network.name: made})
-        )
+        return replace(facts, docker=replace(facts.docker, networks={**facts.docker.networks, network.name: made}))
 
     return effect
 
@@ -140,14 +138,14 @@ class RemoveNetworks:
         """Remove what carries the lab's label: global ones on one host, local ones on each."""
         done: set[str] = set()
         for host, found in facts.hosts.items():
-            steps: list[Action] = []
+            actions: list[Action] = []
             networks = found.docker.networks.values() if found.docker else ()
             for network in networks:
                 if network.labels.get(LABEL) != lab.name or network.id in done:
                     continue
                 done.add(network.id)
                 # What is still on it by now belongs to a host that is gone.
-                steps += [
+                actions += [
                     docker.Disconnect(
                         host=host,
                         title=f"drop the endpoint {endpoint.name} of a container that is gone",
@@ -156,11 +154,9 @@ class RemoveNetworks:
                     )
                     for endpoint in network.endpoints
                 ]
-                steps.append(
+                actions.append(
                     docker.RemoveNetwork(host=host, title=f"remove network {network.name}", name=network.name)
                 )
             if found.docker and GATEWAY_BRIDGE in found.docker.networks and found.records.get(GATEWAY_BRIDGE) == ABSENT:
-                steps.append(
-                    docker.RemoveNetwork(host=host, title=f"remove {GATEWAY_BRIDGE}", name=GATEWAY_BRIDGE)
-                )
-            yield from steps or [Noop(host, "no network of this lab")]
+                actions.append(docker.RemoveNetwork(host=host, title=f"remove {GATEWAY_BRIDGE}", name=GATEWAY_BRIDGE))
+            yield from steps(actions, host, "no network of this lab")

@@ -106,7 +106,7 @@ class RemovePackages:
     title = "Remove the packages that were installed"
     reads = frozenset({Section.HOST})
 
-    def plan(self, lab: Lab, facts: Facts) -> Iterator[Action | Noop]:  # noqa: ARG002
+    def plan(self, lab: Lab, facts: Facts) -> Iterator[Action | Noop]:
         """Purge what the record names."""
         for name, found in facts.hosts.items():
             packages = sorted(set(found.records.get(RECORD, "").split()))

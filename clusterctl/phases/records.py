@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from clusterctl.plan import files
 from clusterctl.plan.action import Run
-from clusterctl.plan.command import command
+from clusterctl.plan.command import script
 from clusterctl.plan.phase import Noop, Section
 
 if TYPE_CHECKING:
@@ -17,16 +17,19 @@ if TYPE_CHECKING:
     from clusterctl.plan.action import Action
 
 
+_FORGET = 'rm -rf "$1"; rmdir "$2" 2>/dev/null || true'
+
+
 class ForgetRecords:
     """Remove what was noted of each host's first state, now that it is back."""
 
     title = "Remove our notes"
     reads = frozenset({Section.HOST})
 
-    def plan(self, lab: Lab, facts: Facts) -> Iterator[Action | Noop]:  # noqa: ARG002
+    def plan(self, lab: Lab, facts: Facts) -> Iterator[Action | Noop]:
         """Remove the notes where there are any."""
         for name, found in facts.hosts.items():
             if found.records:
-                yield Run(host=name, title="remove our notes", command=command("rm", "-rf", files.STATE))
+                yield Run(host=name, title="remove our notes", command=script(_FORGET, files.WAS, files.STATE))
             else:
                 yield Noop(name, "no notes there")

@@ -29,6 +29,11 @@ class Noop:
     reason: str
 
 
+def steps(actions: Iterable[Action], host: str, otherwise: str) -> Iterable[Action | Noop]:
+    """Return the actions, or the reason why there are none."""
+    return list(actions) or [Noop(host, otherwise)]
+
+
 Wanted = TypeVar("Wanted", contravariant=True)  # noqa: PLC0105  # the name a reader expects
 
 

@@ -94,7 +94,7 @@ class Runner(Generic[Wanted]):
             started = time.monotonic()
             self.listener.phase_started(phase.title)
             if phase.reads - fresh:
-                facts = self.reader.read(phase.reads - fresh, facts)
+                facts = self._read(phase.reads - fresh, facts)
                 fresh |= phase.reads
             steps = self._decide(phase, facts)
             for step in steps:
@@ -126,6 +126,14 @@ class Runner(Generic[Wanted]):
                 if isinstance(step, Action):
                     facts = step.predict(facts)
         return tuple(out)
+
+    def _read(self, sections: frozenset[Section], known: Facts) -> Facts:
+        try:
+            return self.reader.read(sections, known)
+        except HostsFailed as error:
+            if not self.done:
+                error.exit_code = Refused.exit_code
+            raise
 
     def _decide(self, phase: Phase[Wanted], facts: Facts) -> tuple[Action | Noop, ...]:
         try:

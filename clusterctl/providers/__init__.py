@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from clusterctl.model.facts import HostFacts
     from clusterctl.model.inventory import Host
@@ -19,14 +20,19 @@ class Provider(Protocol):
 
     up, down: the phases that bring the hosts there and take them away, in order.
     destroys: whether `down` removes the hosts themselves.
+    trusted: files of known host keys besides the lab's own.
     """
 
     up: Sequence[Phase[Lab]]
     down: Sequence[Phase[Lab]]
     destroys: bool
+    trusted: tuple[Path, ...]
 
     def facts(self, lab: Lab) -> Any:
         """Read what the provider has on this machine. The only reader of `Facts.machine` is the provider."""
+
+    def present(self, lab: Lab) -> frozenset[str]:
+        """Return the hosts of the lab that are there to be asked; the others are never sent a packet."""
 
     def door(self) -> Door:
         """Return the door to this machine, named `clusterctl.plan.action.MACHINE`."""

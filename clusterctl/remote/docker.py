@@ -7,8 +7,7 @@ connection joins the two, so no TCP port is needed and no second login is made.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 import docker.errors
 import requests.exceptions
@@ -20,6 +19,9 @@ from docker.types import EndpointConfig, IPAMConfig, IPAMPool
 from clusterctl.model.errors import HostError
 from clusterctl.model.facts import ContainerFacts, DockerFacts, Endpoint, ImageFacts, NetworkFacts
 from clusterctl.plan.door import Exec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
 
 PREDEFINED = frozenset({"bridge", "host", "none"})
 CHANNELS = 4
@@ -46,6 +48,15 @@ class _Pool(SSHConnectionPool):  # type: ignore[misc]
 
     def _new_conn(self) -> _Connection:
         return _Connection(*self._open)
+
+    def _get_conn(self, timeout: Any = None) -> _Connection:
+        """Take a channel that still leads to a daemon: a restarted one has closed the others."""
+        connection: _Connection = super()._get_conn(timeout)
+        channel: Any = connection.sock
+        if channel is not None and (channel.closed or channel.eof_received):
+            connection.close()
+            return self._new_conn()
+        return connection
 
 
 class _Adapter(SSHHTTPAdapter):  # type: ignore[misc]

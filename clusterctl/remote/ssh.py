@@ -20,10 +20,11 @@ from clusterctl.model.errors import HostError, TimedOut, Unreachable
 from clusterctl.plan.command import Command, Result
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from clusterctl.plan.door import DockerDoor, EtcdDoor
+    from clusterctl.remote.etcd import Credentials
 
 SESSIONS = 4
 """Commands at once on one connection; sshd allows ten sessions (MaxSessions), the Docker API uses some."""
@@ -54,9 +55,16 @@ class SshDoor:
     """
 
     def __init__(
-        self, host: str, ssh_config: Path, known_hosts: Sequence[Path], *, connect_within: float = 10.0
+        self,
+        host: str,
+        ssh_config: Path,
+        known_hosts: Sequence[Path],
+        credentials: Credentials,
+        *,
+        connect_within: float = 10.0,
     ) -> None:
         self._host = host
+        self._credentials = credentials
         self._known_hosts = tuple(known_hosts)
         config = fabric.Config(
             overrides={"runners": {"remote": _Piped}, "load_ssh_configs": False},
@@ -202,15 +210,17 @@ class SshDoor:
 
     @property
     def etcd(self) -> EtcdDoor:
-        """The etcd of the host. Raises HostError when the door was opened without a client certificate."""
+        """The etcd of the host, through a tunnel. Raises HostError while there is no client certificate."""
         if self._etcd is None:
-            raise HostError(self._host, "there is no client certificate for etcd yet", hint="clusterctl up")
-        return self._etcd
+            from clusterctl.remote.etcd import TunnelledEtcd
 
-    def lend_etcd(self, door: EtcdDoor, close: Callable[[], None]) -> None:
-        """Give the door its etcd side; `close` is called with the connection."""
-        self._etcd = door
-        self._closers.append(close)
+            if not self._credentials.key.exists():
+                raise HostError(self._host, "this controller has no client certificate for etcd", hint="clusterctl up")
+            self.open()
+            door = TunnelledEtcd(self._host, self.connection, self._credentials)
+            self._closers.append(door.close)
+            self._etcd = door
+        return self._etcd
 
     def close(self) -> None:
         """Close everything that runs over the connection, then the connection. Never raises."""
@@ -226,9 +236,3 @@ def _why(error: BaseException) -> str:
     if isinstance(error, paramiko.ssh_exception.NoValidConnectionsError):
         return "; ".join(sorted({str(e.strerror or e) for e in error.errors.values()})).lower()
     return str(getattr(error, "strerror", None) or error or type(error).__name__).lower()
-
-
-def close_all(doors: Iterable[SshDoor]) -> None:
-    """Close every door."""
-    for door in doors:
-        door.close()

@@ -60,7 +60,7 @@ def config(host: Host, members: Sequence[Host], token: str) -> str:
     }
     head = "# Written by clusterctl. Docker's networks live in etcd's v2 store, hence enable-v2.\n"
     dumper = yaml.SafeDumper
-    dumper.ignore_aliases = lambda *_: True  # type: ignore[method-assign, assignment]
+    dumper.ignore_aliases = lambda *_: True  # type: ignore[method-assign]
     return head + yaml.dump(settings, Dumper=dumper, sort_keys=False)
 
 

@@ -11,6 +11,7 @@ from clusterctl.providers.machine import MachineDoor
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from clusterctl.model.facts import HostFacts
     from clusterctl.model.inventory import Host
@@ -25,10 +26,16 @@ class LocalProvider:
     up: Sequence[Phase[Lab]] = UP
     down: Sequence[Phase[Lab]] = DOWN
     destroys = True
+    trusted: tuple[Path, ...] = ()
 
     def facts(self, lab: Lab) -> MachineFacts:
         """Read what of the lab is on this machine, and whether the machine can carry it."""
         return read.read(lab)
+
+    def present(self, lab: Lab) -> frozenset[str]:
+        """Return the nodes that run: the lab's subnet leads elsewhere while its link is not there."""
+        found = read.read(lab)
+        return frozenset(h for h in lab.inventory.hosts if found.link and found.node(h).runs)
 
     def door(self) -> MachineDoor:
         """Return the door to this machine."""

@@ -1,0 +1,1 @@
+"""The command line: a file a command. It parses, calls, renders and sets the exit code; it decides nothing."""

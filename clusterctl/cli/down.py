@@ -1,0 +1,106 @@
+"""clusterctl down: the hosts as they were, then the hosts themselves where we made them."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clusterctl.cli import options
+
+if TYPE_CHECKING:
+    from clusterctl.cli.wiring import Session
+    from clusterctl.model.lab import Lab
+
+KeepHosts = Annotated[
+    bool, typer.Option("--keep-hosts", envvar="CLUSTERCTL_KEEP_HOSTS", help="Clear the hosts, but leave them running.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("down", epilog="Example: clusterctl down -i inventory/local.yml --yes")(down)
+
+
+def down(
+    inventory: options.Inventory = options.INVENTORY,
+    keep_hosts: KeepHosts = False,
+    yes: options.Yes = False,
+    dry_run: options.DryRun = False,
+    output: options.OutputAs = options.Output.TABLE,
+    parallel: options.Parallel = 16,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Take it all away: containers, network, store, etcd, names; then the hosts that were made for the lab."""
+    from clusterctl.cli import render, wiring
+
+    lab = wiring.load(inventory, None)
+    started = time.monotonic()
+    if dry_run:
+        _show(lab, keep_hosts, output)
+        return
+    with wiring.session(lab, "down", changes=True) as session:
+        _consent(session, keep_hosts=keep_hosts, yes=yes)
+        done, left = _carry_out(session, keep_hosts=keep_hosts, parallel=parallel, verbose=verbose, quiet=quiet)
+    seconds = time.monotonic() - started
+    if output is options.Output.JSON:
+        render.document(lab=lab.name, actions=done, seconds=round(seconds, 3), not_reached=left)
+    else:
+        print(f"{lab.name}: {f'gone, {done} actions' if done else 'nothing to do'}, {seconds:.1f} s")
+    if left:
+        for host, why in left.items():
+            print(f"{host}: not cleared: {why}", file=sys.stderr)
+        raise typer.Exit(4)
+
+
+def _consent(session: Session, *, keep_hosts: bool, yes: bool) -> None:
+    """Name what goes, and ask. No terminal and no --yes is an error."""
+    from clusterctl.model.errors import InputError
+
+    lab = session.lab
+    hosts = ", ".join(lab.inventory.hosts)
+    made = session.provider.destroys and not keep_hosts
+    what = f"lab {lab.name}: clear {hosts}" + (", then DESTROY these hosts" if made else "")
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise InputError(f"{what}: not without consent", hint="add --yes")
+    typer.confirm(f"{what}. Go on?", abort=True, err=True)
+
+
+def _carry_out(
+    session: Session, *, keep_hosts: bool, parallel: int, verbose: bool, quiet: bool
+) -> tuple[int, dict[str, str]]:
+    from clusterctl import recipes
+    from clusterctl.cli.interrupt import stopping
+    from clusterctl.cli.progress import shown
+    from clusterctl.model.errors import ClusterctlError
+
+    with stopping(session.stop), shown(verbose=verbose, quiet=quiet) as listener:
+        runner = session.runner(listener, parallel=parallel, tolerant=True)
+        try:
+            missing = dict(runner.run(recipes.clear()).missing)
+            if session.provider.destroys and not keep_hosts:
+                # A host that does not answer goes all the same: what it held goes with it.
+                missing = {}
+            if not missing and not keep_hosts:
+                runner.run(session.provider.down)
+        except ClusterctlError as error:
+            error.transcript = session.transcript
+            raise
+    return runner.done, missing
+
+
+def _show(lab: Lab, keep_hosts: bool, output: options.Output) -> None:
+    from clusterctl import recipes
+    from clusterctl.cli import wiring
+    from clusterctl.cli.plan import show
+    from clusterctl.cli.progress import Quiet
+
+    with wiring.session(lab, "down --dry-run", changes=False) as session:
+        recipe = [*recipes.clear(), *([] if keep_hosts else session.provider.down)]
+        planned = session.runner(Quiet(), tolerant=True).show(recipe)
+        show(session.lab.name, planned, as_json=output is options.Output.JSON)

@@ -1,0 +1,91 @@
+"""The program: its commands, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import NoReturn
+
+import typer
+
+from clusterctl import __version__
+from clusterctl.cli import down, schema, status, up, validate, verify
+from clusterctl.model.errors import ClusterctlError, InputError
+
+app = typer.Typer(
+    name="clusterctl",
+    help="Turn machines into a working multi-host Docker cluster, prove it, and take it away.",
+    epilog="Exit codes: 0 all holds · 1 a check does not hold · 2 wrong usage or input · 3 refused, nothing changed · "
+    "4 carried out in part, run it again · 5 another run holds the lab · 130 interrupted",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for module in (up, verify, status, down, validate, schema):
+    module.register(app)
+
+
+def _version(show: bool) -> None:
+    if show:
+        print(f"clusterctl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    pass
+
+
+def wants_json(argv: list[str]) -> bool:
+    """Whether the command line asks for JSON, even one that could not be parsed."""
+    joined = " ".join(argv)
+    return any(f"{flag} json" in joined or f"{flag}=json" in joined for flag in ("-o", "--output")) or (
+        os.environ.get("CLUSTERCTL_OUTPUT") == "json"
+    )
+
+
+def complain(error: ClusterctlError) -> None:
+    """Show an error: on stderr for people, as the one document on stdout where JSON is wanted."""
+    for line in error.lines():
+        print(line, file=sys.stderr)
+    transcript = error.transcript
+    if transcript:
+        print(f"transcript: {transcript}", file=sys.stderr)
+    if wants_json(sys.argv[1:]):
+        from clusterctl.cli.render import document
+
+        problems = [str(p) for p in error.problems] if isinstance(error, InputError) else []
+        document(
+            error={
+                "kind": type(error).__name__,
+                "exit_code": error.exit_code,
+                "message": error.message,
+                "hint": error.hint,
+                "problems": problems,
+                "transcript": str(transcript) if transcript else None,
+            }
+        )
+
+
+def _interrupted(number: int, frame: object) -> NoReturn:
+    """End a command that only reads; those that change something have a handler of their own."""
+    os.write(2, b"\nclusterctl: interrupted\n")
+    os._exit(130)
+
+
+def main() -> NoReturn:
+    """Run the program."""
+    signal.signal(signal.SIGINT, _interrupted)
+    try:
+        app()
+    except ClusterctlError as error:
+        complain(error)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # The reader of our output has left; there is nobody to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)
+    sys.exit(0)

@@ -1,0 +1,56 @@
+"""The flags that every command spells the same way."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Output(StrEnum):
+    """How a result is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+
+
+Inventory = Annotated[
+    Path,
+    typer.Option(
+        "-i",
+        "--inventory",
+        envvar="CLUSTERCTL_INVENTORY",
+        help="The hosts; “-” reads standard input.",
+        show_default=True,
+    ),
+]
+INVENTORY = Path("inventory/local.yml")
+
+Playbook = Annotated[
+    Path | None,
+    typer.Argument(
+        envvar="CLUSTERCTL_PLAYBOOK",
+        help="What to build and what must hold; by default what the lab was brought up with, "
+        "else playbooks/overlay.yml.",
+        show_default=False,
+    ),
+]
+OutputAs = Annotated[
+    Output, typer.Option("-o", "--output", envvar="CLUSTERCTL_OUTPUT", help="A table, or one JSON document.")
+]
+Yes = Annotated[
+    bool, typer.Option("-y", "--yes", envvar="CLUSTERCTL_YES", help="Consent to what is named; for scripts.")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", envvar="CLUSTERCTL_DRY_RUN", help="Print the plan and change nothing.")
+]
+Parallel = Annotated[
+    int, typer.Option("--parallel", min=1, max=64, envvar="CLUSTERCTL_PARALLEL", help="Hosts worked on at once.")
+]
+Verbose = Annotated[
+    bool, typer.Option("-v", "--verbose", envvar="CLUSTERCTL_VERBOSE", help="Show each command, and why not.")
+]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", envvar="CLUSTERCTL_QUIET", help="No progress.")]
+Strict = Annotated[bool, typer.Option("--strict", envvar="CLUSTERCTL_STRICT", help="Let warnings fail as well.")]

@@ -1,0 +1,5 @@
+"""clusterctl status."""
+
+
+def register(app):
+    pass

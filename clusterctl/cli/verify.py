@@ -1,0 +1,57 @@
+"""clusterctl verify: what the playbook expects, proven on the running lab."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import typer
+
+from clusterctl.cli import options
+
+if TYPE_CHECKING:
+    from clusterctl.cli.wiring import Session
+    from clusterctl.model.report import Report
+    from clusterctl.plan.runner import Listener
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command("verify", epilog="Example: clusterctl verify -i inventory/local.yml -o json")(verify)
+
+
+def verify(
+    playbook: options.Playbook = None,
+    inventory: options.Inventory = options.INVENTORY,
+    output: options.OutputAs = options.Output.TABLE,
+    strict: options.Strict = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Prove what the playbook expects: names, pings, forwarding entries, the packet on the wire. Changes nothing."""
+    from clusterctl.cli import render, wiring
+    from clusterctl.cli.progress import shown
+
+    lab = wiring.load(inventory, playbook)
+    with wiring.session(lab, "verify", changes=False) as session, shown(quiet=quiet) as listener:
+        found = prove(session, listener)
+    if output is options.Output.JSON:
+        render.document(lab=lab.name, report=found.document())
+    else:
+        render.report(found)
+    if not found.holds(strict=strict):
+        raise typer.Exit(1)
+
+
+def prove(session: Session, listener: Listener) -> Report:
+    """Read the facts and perform every check of the playbook."""
+    from clusterctl.checks.perform import perform
+    from clusterctl.model.facts import Facts
+    from clusterctl.plan.phase import Section
+
+    title = "Verify"
+    listener.phase_started(title)
+    started = time.monotonic()
+    facts = session.reader(tolerant=True).read(frozenset({Section.HOST, Section.DOCKER}), Facts())
+    found = perform(session.lab, facts, session.doors)
+    listener.phase_finished(title, time.monotonic() - started)
+    return found

@@ -1,0 +1,235 @@
+"""Puts the parts together: the one place where doors, readers, providers and phases meet."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import functools
+import os
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clusterctl.cli.lock import held
+from clusterctl.model.errors import InputError, Problem
+from clusterctl.model.inventory import load_inventory
+from clusterctl.model.lab import Lab
+from clusterctl.model.playbook import check_together, load_playbook
+from clusterctl.plan.action import MACHINE
+from clusterctl.plan.journal import Journal, Tee
+from clusterctl.plan.runner import Runner
+from clusterctl.providers.registry import provider as find_provider
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from clusterctl.plan.door import Door
+    from clusterctl.plan.runner import Listener
+    from clusterctl.providers import Provider
+    from clusterctl.remote.reader import FactsReader
+    from clusterctl.remote.ssh import SshDoor
+    from clusterctl.stores.certificates import Authority
+
+DEFAULT_PLAYBOOK = Path("playbooks/overlay.yml")
+PLAYBOOK = "playbook.yml"
+CONNECT_WITHIN = 10.0
+
+
+def state_base() -> Path:
+    """Return the folder that holds each lab's folder on the controller."""
+    if chosen := os.environ.get("CLUSTERCTL_STATE"):
+        return Path(chosen).expanduser().absolute()
+    base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
+    return Path(base).expanduser().absolute() / "clusterctl"
+
+
+def read_text(path: Path, what: str, hint: str = "") -> str:
+    """Return a file that the user named; "-" is standard input. Raises InputError."""
+    try:
+        return sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise InputError(f"{what} {path}: {why}", hint=hint) from error
+
+
+def load(inventory_file: Path, playbook_file: Path | None) -> Lab:
+    """Read and check both files. Without a playbook, the one that the lab was brought up with is taken."""
+    from clusterctl.checks import KINDS
+
+    text = read_text(inventory_file, "inventory", "name one with -i; inventory/local.yml is an example")
+    inventory, problems = None, list[Problem]()
+    try:
+        inventory = load_inventory(text, str(inventory_file))
+    except InputError as error:
+        problems += error.problems
+    if playbook_file is None:
+        kept = state_base() / inventory.name / PLAYBOOK if inventory else DEFAULT_PLAYBOOK
+        playbook_file = kept if kept.exists() else DEFAULT_PLAYBOOK
+    playbook_text = read_text(playbook_file, "playbook", "playbooks/overlay.yml is an example")
+    playbook = None
+    try:
+        playbook = load_playbook(playbook_text, str(playbook_file), KINDS)
+    except InputError as error:
+        problems += error.problems
+    if inventory is None or playbook is None:
+        raise InputError(problems)
+    state = state_base() / inventory.name
+    check_together(inventory, playbook, playbook_text, str(playbook_file))
+    return Lab(inventory=inventory, playbook=playbook, playbook_text=playbook_text, state=state)
+
+
+class Doors:
+    """The doors of a lab: opened when first used, closed together."""
+
+    def __init__(self, lab: Lab, provider: Provider) -> None:
+        self._lab, self._provider = lab, provider
+        self._lock = threading.Lock()
+        self._ssh: dict[str, SshDoor] = {}
+        self._machine: Door | None = None
+
+    def __call__(self, name: str) -> Door:
+        """Return the door of a host, or of this machine."""
+        with self._lock:
+            if name == MACHINE:
+                self._machine = self._machine or self._provider.door()
+                return self._machine
+            if name not in self._ssh:
+                from clusterctl.providers.local.access import CONFIG, KNOWN_HOSTS
+                from clusterctl.remote.etcd import Credentials
+                from clusterctl.remote.ssh import SshDoor
+
+                state = self._lab.state
+                self._ssh[name] = SshDoor(
+                    name,
+                    state / CONFIG,
+                    (state / KNOWN_HOSTS, *self._provider.trusted),
+                    Credentials(state / "pki/ca.crt", state / "pki/client.crt", state / "pki/client.key"),
+                    connect_within=CONNECT_WITHIN,
+                )
+            return self._ssh[name]
+
+    def close(self) -> None:
+        """Close every connection, side by side: each waits for its own threads."""
+        if self._ssh:
+            with ThreadPoolExecutor(min(16, len(self._ssh))) as pool:
+                list(pool.map(lambda door: door.close(), self._ssh.values()))
+            self._ssh.clear()
+
+
+@dataclass
+class Session:
+    """A lab, ready to be worked on."""
+
+    lab: Lab
+    provider: Provider
+    doors: Doors
+    keep: bool
+    stop: threading.Event = field(default_factory=threading.Event)
+    transcript: Path | None = None
+    _listeners: list[Listener] = field(default_factory=list)
+
+    def runner(self, listener: Listener, *, parallel: int = 16, tolerant: bool = False) -> Runner[Lab]:
+        """Return a runner for the lab that `listener` and the transcript hear."""
+        return Runner(
+            wanted=self.lab,
+            reader=self.reader(tolerant=tolerant),
+            doors=self.doors,
+            listener=Tee([listener, *self._listeners]),
+            parallel=parallel,
+            stop=self.stop,
+        )
+
+    def reader(self, *, tolerant: bool = False) -> FactsReader:
+        """Return a reader of the lab's facts; a tolerant one notes hosts that are not there or do not answer."""
+        from clusterctl.phases import HOST_FILES, HOST_UNITS
+        from clusterctl.remote.reader import FactsReader
+
+        return FactsReader(
+            tuple(self.lab.inventory.hosts),
+            self.doors,
+            lambda: self.provider.facts(self.lab),
+            HOST_FILES,
+            HOST_UNITS,
+            present=(lambda: self.provider.present(self.lab)) if tolerant else None,
+            tolerant=tolerant,
+        )
+
+    @functools.cached_property
+    def authority(self) -> Callable[[], Authority]:
+        """Return a function that gives the lab's CA: read from the lab's folder, made there when there is none.
+
+        While a plan is only shown the CA is made in memory and thrown away.
+        """
+        return functools.cache(self._authority)
+
+    def _authority(self) -> Authority:
+        from clusterctl.stores.certificates import Authority, Pair, create_authority
+
+        now = datetime.datetime.now(datetime.UTC)
+        folder = self.lab.state / "pki"
+        crt, key = folder / "ca.crt", folder / "ca.key"
+        if crt.exists() and key.exists():
+            authority = Authority(Pair(crt.read_text(), key.read_text()))
+        else:
+            authority = Authority(create_authority(self.lab.name, now))
+            if self.keep:
+                write_private(key, authority.pair.key)
+                write_private(crt, authority.pair.certificate)
+        client, client_key = folder / "client.crt", folder / "client.key"
+        held_now = client.read_text() if client.exists() and client_key.exists() else ""
+        if self.keep and authority.unfit(held_now, [], server=False, now=now):
+            pair = authority.issue("clusterctl controller", [], server=False, now=now)
+            write_private(client_key, pair.key)
+            write_private(client, pair.certificate)
+        return authority
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner can read, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    part = path.with_name(f"{path.name}.part")
+    part.unlink(missing_ok=True)
+    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w") as out:
+        out.write(text)
+    part.replace(path)
+
+
+def warm_up() -> None:
+    """Import what talks to Docker while the first connections open."""
+
+    def load_docker() -> None:
+        import clusterctl.remote.docker
+        import clusterctl.remote.etcd  # noqa: F401
+
+    threading.Thread(target=load_docker, name="warm-up", daemon=True).start()
+
+
+@contextlib.contextmanager
+def session(lab: Lab, doing: str, *, changes: bool) -> Iterator[Session]:
+    """Open a lab for one command; whatever happens, connections close and the lock goes back.
+
+    changes: whether the command changes anything: then it holds the lab's lock and keeps a transcript.
+    """
+    provider = find_provider(lab.inventory.provider)
+    doors = Doors(lab, provider)
+    with contextlib.ExitStack() as stack:
+        if changes:
+            base = state_base()
+            stack.enter_context(held(base / f"{lab.name}.lock", lab.name, doing))
+        stack.callback(doors.close)
+        opened = Session(lab, provider, doors, keep=changes)
+        if changes:
+            folder = lab.state / "transcripts"
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            lab.state.chmod(0o700)
+            opened.transcript = (
+                folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{doing.split(maxsplit=1)[0]}-{os.getpid()}.log"
+            )
+            out = stack.enter_context(opened.transcript.open("w", encoding="utf-8"))
+            opened._listeners.append(Journal(out))
+        warm_up()
+        yield opened

@@ -1,0 +1,38 @@
+"""Reading the network namespace of an overlay: links, forwarding entries, neighbours."""
+
+from __future__ import annotations
+
+from clusterctl.plan.command import Command, script
+
+NAMESPACES = "/run/docker/netns"
+ABSENT = 3
+"""The exit code where the host has no namespace for the network: no container of it runs there."""
+
+# "$1" the start of the network's id. The name's first number grows each time Docker makes the namespace
+# anew, so the newest one counts.
+_READ = r"""
+export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
+ns=$(ls -dt /run/docker/netns/[0-9]*-"$1" 2>/dev/null | head -n 1)
+[ -n "$ns" ] || exit 3
+exec nsenter --net="$ns" sh -ec 'printf "\001 namespace\n%s\n" "$1"
+printf "\001 links\n"; ip -d -j link
+printf "\n\001 forwards\n"; bridge -j fdb show
+printf "\n\001 neighbours\n"; ip -j neigh
+printf "\n\001 end\n"' sh "$ns"
+"""
+
+
+def short(network_id: str) -> str:
+    """Return the part of a network's id that is in the name of its namespace."""
+    return network_id[:10]
+
+
+def read_overlay(network_id: str, within: float = 10.0) -> Command:
+    """Read everything that checks want to know of an overlay on a host, in one round trip."""
+    return script(_READ, short(network_id), within=within, ok=(0, ABSENT))
+
+
+def by_hand(network_id: str) -> str:
+    """Return what a person would type to see the same."""
+    enter = f"nsenter --net=$(ls -d {NAMESPACES}/*-{short(network_id)})"
+    return f"{enter} ip -d link show type vxlan; {enter} bridge fdb show dev vxlan0"

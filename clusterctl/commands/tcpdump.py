@@ -1,0 +1,74 @@
+"""Packets on the wire: `tcpdump`, which decodes them as well."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from clusterctl.plan.command import Command, script
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+VXLAN_PORT = 4789
+
+# "$1" seconds to listen, "$2" the interface, "$3" the filter; then what makes the packet.
+# tcpdump ends by itself after its packet. The maker starts only once tcpdump says that it listens.
+_CAPTURE = r"""
+export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
+limit=$1 if=$2 filter=$3; shift 3
+command -v tcpdump >/dev/null || { echo "tcpdump: not found" >&2; exit 127; }
+d=$(mktemp -d) || exit 1
+p=
+trap '[ -z "$p" ] || kill $p 2>/dev/null; rm -rf "$d"' EXIT
+timeout "$limit" tcpdump -nn -vv -l --immediate-mode -c 1 -i "$if" "$filter" >"$d/packets" 2>"$d/said" &
+p=$!
+n=0
+until grep -q 'listening on' "$d/said"; do
+  n=$((n+1))
+  if ! kill -0 $p 2>/dev/null || [ $n -gt 300 ]; then cat "$d/said" >&2; p=; exit 4; fi
+  sleep 0.01
+done
+"$@" >"$d/made" 2>&1; made=$?
+# A packet that was sent is in tcpdump's hands within milliseconds; one that was not never comes.
+n=0
+while kill -0 $p 2>/dev/null && [ $n -lt 50 ]; do n=$((n+1)); sleep 0.01; done
+kill $p 2>/dev/null; wait $p 2>/dev/null; p=
+printf '\001 made %s\n' "$made"; head -c 4096 "$d/made"
+printf '\n\001 packets\n'; head -c 16384 "$d/packets"
+printf '\n\001 said\n'; head -c 4096 "$d/said"
+printf '\n\001 end\n'
+"""
+
+DEAF = 4
+"""The exit code where tcpdump did not start to listen; its reason is on stderr."""
+
+
+def vxlan_filter(source: str, destination: str) -> str:
+    """Return the filter for VXLAN packets from one host to another."""
+    return f"udp dst port {VXLAN_PORT} and src host {source} and dst host {destination}"
+
+
+def inner_echo(source: str, destination: str) -> str:
+    """Return the filter's part for an ICMP echo request in the packet in the packet.
+
+    The offsets count from the outer UDP header: 8 bytes of it, 8 of VXLAN, 14 of Ethernet, then IPv4.
+    """
+    return (
+        f"udp[39] = 1 and udp[42:4] = {_number(source)} and udp[46:4] = {_number(destination)} "
+        "and udp[50] = 8"
+    )
+
+
+def _number(address: str) -> str:
+    return "0x" + "".join(f"{int(part):02x}" for part in address.split("."))
+
+
+def capture(interface: str, filter: str, maker: Sequence[str], listen: float = 6.0) -> Command:
+    """Capture the first packet that `maker`, a command on the same host, makes pass the interface."""
+    return script(_CAPTURE, f"{listen:g}", interface, filter, *maker, within=listen + 6, ok=(0, DEAF, 127))
+
+
+def by_hand(interface: str, filter: str, maker: Sequence[str]) -> str:
+    """Return what a person would type to see the same."""
+    return f"tcpdump -nn -vv -c 1 -i {interface} {shlex.quote(filter)} & sleep 1; {shlex.join(maker)}; wait"

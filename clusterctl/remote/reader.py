@@ -1,0 +1,84 @@
+"""Reads the hosts' facts side by side: one script a host, then its Docker API where the daemon runs."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from clusterctl.commands.facts import parse, read_host
+from clusterctl.model.errors import ClusterctlError, HostError, HostsFailed
+from clusterctl.plan.phase import Section
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from clusterctl.model.facts import Facts, HostFacts
+    from clusterctl.plan.door import Door
+
+
+NOT_THERE = "the host is not there"
+
+
+class FactsReader:
+    """Reads facts through doors.
+
+    machine: reads the provider's part. present: which hosts are there to be asked; all when it is None.
+    tolerant: hosts that do not answer are noted, not raised.
+    """
+
+    def __init__(
+        self,
+        hosts: Sequence[str],
+        doors: Callable[[str], Door],
+        machine: Callable[[], object],
+        files: Sequence[str],
+        units: Sequence[str],
+        *,
+        present: Callable[[], Collection[str]] | None = None,
+        tolerant: bool = False,
+        parallel: int = 16,
+    ) -> None:
+        self._hosts, self._doors, self._machine = tuple(hosts), doors, machine
+        self._command = read_host(files, units)
+        self._present, self._tolerant, self._parallel = present, tolerant, parallel
+
+    def read(self, sections: frozenset[Section], known: Facts) -> Facts:
+        """Return `known` with these sections read anew. Raises HostsFailed unless tolerant."""
+        facts = replace(known, machine=self._machine()) if Section.MACHINE in sections else known
+        if not sections & {Section.HOST, Section.DOCKER}:
+            return facts
+        there = self._hosts if self._present is None else self._present()
+        absent = {h: NOT_THERE for h in self._hosts if h not in there}
+        facts = replace(facts, missing={**facts.missing, **absent})
+        asked = [h for h in self._hosts if h not in facts.missing]
+        if not asked:
+            return facts
+        with ThreadPoolExecutor(min(self._parallel, len(asked)), thread_name_prefix="read") as pool:
+            futures = {host: pool.submit(self._host, host, Section.DOCKER in sections) for host in asked}
+        errors: dict[str, ClusterctlError] = {}
+        for host, future in futures.items():
+            error = future.exception()
+            if error is None:
+                facts = facts.with_host(future.result())
+            elif isinstance(error, ClusterctlError):
+                errors[host] = error
+            else:
+                raise error
+        if errors and not self._tolerant:
+            raise HostsFailed("Read the hosts", errors, [h for h in futures if h not in errors])
+        return replace(facts, missing={**facts.missing, **{h: e.message for h, e in errors.items()}})
+
+    def _host(self, host: str, docker: bool) -> HostFacts:
+        door = self._doors(host)
+        asked = time.time()
+        result = door.run(self._command).expect("read the host's facts")
+        try:
+            # The script reads the clock at its start; half of what the round trip took is a fair guess.
+            found = parse(host, result.stdout, asked_at=asked + min(result.seconds, 0.1) / 2)
+        except ValueError as error:
+            raise HostError(host, f"read the host's facts: {error}: {result.tail()}") from error
+        if docker and found.unit("docker.service").active == "active":
+            found = replace(found, docker=door.docker.facts())
+        return found
