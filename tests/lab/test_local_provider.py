@@ -45,7 +45,8 @@ def lab(state, hosts=2, **local):
         for i in range(1, hosts + 1)
     }
     settings = Local(subnet=f"{NET}.0/24", gateway=f"{NET}.254", **local)
-    return Lab(Inventory(name=NAME, provider="local", hosts=found, local=settings), Playbook(name="none"), state)
+    inventory = Inventory(name=NAME, provider="local", hosts=found, local=settings)
+    return Lab(inventory, Playbook(name="none"), playbook_text="", state=state)
 
 
 def carry_out(phases, wanted):

@@ -105,7 +105,7 @@ def fresh(lab: Lab, host: Host) -> HostFacts:
             Address("eth0", host.cluster_address, IPv4Network(lab.inventory.local.subnet).prefixlen),
         ),
         routes=("default", lab.inventory.local.subnet),
-        listeners=(Listener("tcp", "0.0.0.0", 22, "sshd"), Listener("tcp", "::", 22, "sshd")),
+        listeners=(Listener("tcp", "0.0.0.0", 22, "sshd"), Listener("tcp", "::", 22, "sshd")),  # noqa: S104  sshd does
         tools=TOOLS,
         versions=recipe.versions,
         files={"/etc/hosts": File("127.0.0.1 localhost\n"), "/etc/hostname": File("debian\n")},

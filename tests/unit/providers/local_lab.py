@@ -24,7 +24,7 @@ def lab(*hosts: str, state: str = "/state", **local: object) -> Lab:
     found = {n: Host(name=n, address=f"10.1.77.{i}", cluster_address=f"10.1.77.{i}") for i, n in enumerate(names, 1)}
     settings = {"subnet": "10.1.77.0/24", "gateway": "10.1.77.254", **local}
     inventory = Inventory(name="prov", provider="local", hosts=found, local=Local(**settings))
-    return Lab(inventory, Playbook(name="none"), Path(state))
+    return Lab(inventory, Playbook(name="none"), playbook_text="", state=Path(state))
 
 
 def bare(**changes: object) -> MachineFacts:
