@@ -24,9 +24,7 @@ sync -f "$part"
 mv -T "$part" "$final\""""
 
 
-def build(
-    final: str, suite: str, packages: Sequence[str], options: Sequence[str], within: float = 900.0
-) -> Command:
+def build(final: str, suite: str, packages: Sequence[str], options: Sequence[str], within: float = 900.0) -> Command:
     """Build a root beside `final` and rename it, so that an interrupted build is never used."""
     include = f"--include={','.join(packages)}"
     argv = ("mmdebstrap", "--variant=apt", "--format=directory", include, *options, suite)
