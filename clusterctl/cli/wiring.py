@@ -199,7 +199,11 @@ def write_private(path: Path, text: str) -> None:
 
 
 def warm_up() -> None:
-    """Import what talks to Docker while the first connections open."""
+    """Import what talks to Docker while the first connections open.
+
+    Fabric first, and here: two threads that import paramiko at once trip over each other.
+    """
+    import clusterctl.remote.ssh  # noqa: F401
 
     def load_docker() -> None:
         import clusterctl.remote.docker
