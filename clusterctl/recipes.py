@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clusterctl.phases import certificates, containers, docker, etcd, hostname, images, networks, packages, preflight, records
+from clusterctl.phases import (
+    certificates,
+    containers,
+    docker,
+    etcd,
+    hostname,
+    images,
+    networks,
+    packages,
+    preflight,
+    records,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from clusterctl.plan.action import MACHINE, Run, WriteFile
 from clusterctl.plan.command import command
 from clusterctl.plan.phase import Noop, Section
-from clusterctl.providers.local.access import CONFIG, ssh_config
+from clusterctl.providers.access import CONFIG, ssh_config
 from clusterctl.providers.machine import MachineDoor
 
 if TYPE_CHECKING:

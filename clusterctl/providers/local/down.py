@@ -53,7 +53,7 @@ class StopNodes:
             if node.runs or node.control_groups:
                 yield Deed(
                     host=node.name,
-                    title=f"End {node.name}",
+                    title=f"end {node.name}",
                     command=nspawn.kill(name, node.nspawn, (node.leader,) if node.leader else ()),
                     after=_node_after(node.name, nspawn=0, leader=0, banner="", control_groups=False),
                     takes=node.name,
@@ -63,7 +63,7 @@ class StopNodes:
             if node.mounts:
                 yield Deed(
                     host=node.name,
-                    title=f"Unmount {node.name}'s disk",
+                    title=f"unmount {node.name}'s disk",
                     command=nspawn.unmount(*node.mounts),
                     after=_node_after(node.name, mounts=()),
                 )
@@ -87,7 +87,7 @@ class RemoveNetwork:
             actions.append(
                 Deed(
                     host=MACHINE,
-                    title=f"Remove {names.link}",
+                    title=f"remove {names.link}",
                     command=ip.remove_link(names.link),
                     after=lambda m: replace(m, link=""),
                 )
@@ -96,7 +96,7 @@ class RemoveNetwork:
             actions.append(
                 Deed(
                     host=MACHINE,
-                    title="Remove the namespaces and all links in them",
+                    title="remove the namespaces and all links in them",
                     command=ip.remove_namespaces(*spaces),
                     after=_without_networks,
                 )
@@ -105,7 +105,7 @@ class RemoveNetwork:
             actions.append(
                 Deed(
                     host=MACHINE,
-                    title="Remove the lab's firewall rules",
+                    title="remove the lab's firewall rules",
                     command=iptables.unshare(names.switch),
                     after=lambda m: replace(m, rules=()),
                 )
@@ -130,28 +130,28 @@ def _put_back(found: MachineFacts) -> Iterator[Action]:
     if pairs:
         yield Deed(
             host=MACHINE,
-            title="Leave the records of what was changed to the labs that still need it",
+            title="leave the records of what was changed to the labs that still need it",
             command=script(_HAND_OVER, *pairs),
         )
     if "ip_forward" in found.was and not heirs["ip_forward"]:
         value = found.was["ip_forward"]
         yield Deed(
             host=MACHINE,
-            title=f"Put net.ipv4.ip_forward back to {value}",
+            title=f"put net.ipv4.ip_forward back to {value}",
             command=script(f'echo "$1" > {shlex.quote(iptables.FORWARD)}', value),
             after=lambda m: replace(m, ip_forward=value == "1"),
         )
     if "nspawn" in found.was and not heirs["nspawn"]:
         yield Deed(
             host=MACHINE,
-            title=f"Remove {nspawn.FOLDER}, as it was",
+            title=f"remove {nspawn.FOLDER}, as it was",
             command=nspawn.remove_own_folder(),
             after=lambda m: replace(m, nspawn_folder=False),
         )
     if "netns" in found.was and not heirs["netns"]:
         yield Deed(
             host=MACHINE,
-            title=f"Put {ip.NAMESPACES} back as it was",
+            title=f"put {ip.NAMESPACES} back as it was",
             command=ip.restore_folder(found.was["netns"]),
             after=lambda m: replace(m, netns_folder=found.was["netns"]),
         )
@@ -169,17 +169,17 @@ class RemoveFiles:
         if found.folder:
             yield Deed(
                 host=MACHINE,
-                title=f"Remove {found.names.folder}",
+                title=f"remove {found.names.folder}",
                 command=nspawn.remove_folder(found.names.folder),
                 after=lambda m: replace(m, folder=False, marker=None, nodes={}, was={}),
             )
-            yield Deed(host=MACHINE, title="Remove what only labs need", command=script(_PARENTS, BASE))
+            yield Deed(host=MACHINE, title="remove what only labs need", command=script(_PARENTS, BASE))
         else:
             yield Noop(MACHINE, f"there is no {found.names.folder}")
         if found.state:
             yield Deed(
                 host=MACHINE,
-                title=f"Remove {wanted.state}",
+                title=f"remove {wanted.state}",
                 command=command("rm", "-rf", "--", str(wanted.state)),
                 after=lambda m: replace(m, state=False, files={}),
             )

@@ -13,7 +13,7 @@ from clusterctl.model.errors import Reason, Refused
 from clusterctl.model.facts import Address, File, HostFacts, Listener, Unit
 from clusterctl.plan.action import MACHINE
 from clusterctl.plan.phase import Noop, Section
-from clusterctl.providers.local import access
+from clusterctl.providers import access
 from clusterctl.providers.local.actions import (
     PENDING,
     After,
@@ -276,7 +276,7 @@ class BuildRoot:
             return
         yield Deed(
             host=MACHINE,
-            title=f"Build a root of Debian {recipe.suite} with Docker and etcd in {recipe.path}",
+            title=f"build a root of Debian {recipe.suite} with Docker and etcd in {recipe.path}",
             command=recipe.build(),
             hint="look whether this machine reaches deb.debian.org: apt-get update",
             after=lambda m: replace(m, roots=m.roots | {recipe.path}),
@@ -298,7 +298,7 @@ class Switch:
         if not found.files.get(f"{access.KEY}.pub"):
             yield MakeKey(
                 host=MACHINE,
-                title=f"Make the lab's SSH key {key}",
+                title=f"make the lab's SSH key {key}",
                 path=key,
                 after=lambda m: m.with_file(f"{access.KEY}.pub", PENDING),
             )
@@ -309,7 +309,7 @@ class Switch:
         else:
             yield Deed(
                 host=MACHINE,
-                title=f"Make the switch in {names.switch}, and {names.link} with {address} into it",
+                title=f"make the switch in {names.switch}, and {names.link} with {address} into it",
                 command=ip.make_switch(names.switch, names.link, address),
                 after=lambda m: replace(m, link=address, switch=m.switch or whole),
             )
@@ -322,7 +322,7 @@ class Switch:
             was = found.netns_folder
             yield MachineFile(
                 host=MACHINE,
-                title=f"Write down how {ip.NAMESPACES} is before the first namespace",
+                title=f"write down how {ip.NAMESPACES} is before the first namespace",
                 path=f"{names.was}/netns",
                 content=was,
                 mode=0o600,
@@ -331,7 +331,7 @@ class Switch:
         if not found.nspawn_folder and "nspawn" not in found.was:
             yield MachineFile(
                 host=MACHINE,
-                title=f"Write down that there is no {nspawn.FOLDER} before the first node",
+                title=f"write down that there is no {nspawn.FOLDER} before the first node",
                 path=f"{names.was}/nspawn",
                 content="absent",
                 mode=0o600,
@@ -344,7 +344,7 @@ class Switch:
         if new != old:
             yield MachineFile(
                 host=MACHINE,
-                title="Write down what the lab is made from",
+                title="write down what the lab is made from",
                 path=names.marker,
                 content=new.dump(),
                 mode=0o600,
@@ -359,7 +359,7 @@ class Switch:
             return
         yield Deed(
             host=MACHINE,
-            title=f"Forward and masquerade {subnet}",
+            title=f"forward and masquerade {subnet}",
             command=iptables.share(subnet, names.switch, f"{names.was}/ip_forward", forward_drops=found.forward_drops),
             after=lambda m: replace(m, ip_forward=True, rules=(names.switch,) * wanted),
         )
@@ -387,13 +387,13 @@ class Nodes:
         if not node.runs and node.control_groups:
             yield Deed(
                 host=host.name,
-                title=f"Remove what is left of {host.name}'s last run",
+                title=f"remove what is left of {host.name}'s last run",
                 command=nspawn.kill(name, 0, ()),
             )
         if f"{place}/root" not in node.mounts:
             yield Deed(
                 host=host.name,
-                title=f"Mount {host.name}'s disk",
+                title=f"mount {host.name}'s disk",
                 command=nspawn.mount(recipe.path, place),
                 after=_node_after(host.name, folder=True, mounts=(f"{place}/root",)),
             )
@@ -405,7 +405,7 @@ class Nodes:
         if not plugged or node.network is None or not node.network.covers(network):
             yield Deed(
                 host=host.name,
-                title=f"Plug {host.name} into the switch as {host.cluster_address}",
+                title=f"plug {host.name} into the switch as {host.cluster_address}",
                 command=ip.join_switch(
                     name,
                     names.switch,
@@ -422,7 +422,7 @@ class Nodes:
             line = nspawn.argv(name, place, legacy_cgroups=legacy)
             yield Deed(
                 host=host.name,
-                title=f"Start {host.name}",
+                title=f"start {host.name}",
                 command=nspawn.start(name, place, line, by_systemd=found.systemd),
                 hint=f"less {place}/console.log",
                 after=_node_after(host.name, nspawn=1, leader=1),
@@ -436,7 +436,7 @@ class Nodes:
         if not node.host_key:
             yield Prepare(
                 host=host.name,
-                title=f"Give {host.name} its name, keys and resolver",
+                title=f"give {host.name} its name, keys and resolver",
                 root=root,
                 authorized=f"{key}\n",
                 resolver=resolver,
@@ -448,7 +448,7 @@ class Nodes:
             kept = node.authorized.rstrip("\n")
             yield MachineFile(
                 host=host.name,
-                title=f"Let the lab's key into {host.name}",
+                title=f"let the lab's key into {host.name}",
                 path=f"{root}/root/.ssh/authorized_keys",
                 content=f"{kept}\n{key}\n" if kept else f"{key}\n",
                 mode=0o600,
@@ -457,7 +457,7 @@ class Nodes:
         if resolver and "nameserver" not in node.resolver:
             yield MachineFile(
                 host=host.name,
-                title=f"Give {host.name} a resolver",
+                title=f"give {host.name} a resolver",
                 path=f"{root}/etc/resolv.conf",
                 content=resolver,
                 after=_node_after(host.name, resolver=resolver),
@@ -509,7 +509,7 @@ class Access:
             if found.files.get(name) != content:
                 yield MachineFile(
                     host=MACHINE,
-                    title=f"Write {wanted.state / name}",
+                    title=f"write {wanted.state / name}",
                     path=str(wanted.state / name),
                     content=content,
                     mode=0o600,
@@ -521,7 +521,7 @@ class Access:
             else:
                 yield AwaitSsh(
                     host=host.name,
-                    title=f"Wait for {host.name} at {host.address}",
+                    title=f"wait for {host.name} at {host.address}",
                     names=found.names,
                     address=host.address,
                     ssh_config=str(wanted.state / access.CONFIG),

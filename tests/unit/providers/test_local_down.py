@@ -55,7 +55,7 @@ def test_everything_of_the_network_goes():
 
 def test_forwarding_is_put_back_by_the_one_who_turned_it_on():
     (back,) = actions(decide(RemoveNetwork(), lab(), bare(was={"ip_forward": "0"}, ip_forward=True)))
-    assert back.title == "Put net.ipv4.ip_forward back to 0"
+    assert back.title == "put net.ipv4.ip_forward back to 0"
     assert actions(decide(RemoveNetwork(), lab(), bare(ip_forward=True))) == []
 
 
@@ -68,8 +68,8 @@ def test_forwarding_is_left_to_the_lab_that_still_needs_it():
 
 def test_the_controllers_folder_goes_last():
     titles = [a.title for a in actions(decide(RemoveFiles(), lab(), bare(folder=True, state=True)))]
-    assert titles[0] == f"Remove {NAMES.folder}"
-    assert titles[-1] == "Remove /state"
+    assert titles[0] == f"remove {NAMES.folder}"
+    assert titles[-1] == "remove /state"
 
 
 def test_after_it_nothing_is_left_to_do():
@@ -92,8 +92,8 @@ def test_names_stay_unique_when_they_are_cut():
 def test_what_the_first_lab_of_a_machine_makes_goes_with_the_last():
     was = {"netns": "absent", "nspawn": "absent"}
     assert [a.title for a in actions(decide(RemoveNetwork(), lab(), bare(was=was)))] == [
-        "Remove /run/systemd/nspawn, as it was",
-        "Put /run/netns back as it was",
+        "remove /run/systemd/nspawn, as it was",
+        "put /run/netns back as it was",
     ]
     other = replace(wanted_marker(lab()), lab="other")
     (hand_over,) = actions(decide(RemoveNetwork(), lab(), bare(was=was, others={"other": other})))

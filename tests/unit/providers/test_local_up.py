@@ -163,10 +163,10 @@ def test_another_recipe_is_another_root():
 
 def test_from_nothing_everything_is_made_in_order():
     assert titles(decide(Nodes(), lab("docker1"), bare())) == [
-        ("docker1", "Mount docker1's disk"),
-        ("docker1", "Give docker1 its name, keys and resolver"),
-        ("docker1", "Plug docker1 into the switch as 10.1.77.1"),
-        ("docker1", "Start docker1"),
+        ("docker1", "mount docker1's disk"),
+        ("docker1", "give docker1 its name, keys and resolver"),
+        ("docker1", "plug docker1 into the switch as 10.1.77.1"),
+        ("docker1", "start docker1"),
     ]
 
 
@@ -195,8 +195,8 @@ def test_a_killed_node_is_only_started_again():
     up = running(wanted)
     dead = up.with_node(node("docker1", 1, nspawn=0, leader=0, banner=""))
     assert titles(decide(Nodes(), wanted, dead)) == [
-        ("docker1", "Remove what is left of docker1's last run"),
-        ("docker1", "Start docker1"),
+        ("docker1", "remove what is left of docker1's last run"),
+        ("docker1", "start docker1"),
     ]
     waits = actions(decide(Access(), wanted, dead))
     assert [type(w) for w in waits] == [AwaitSsh]
@@ -212,10 +212,10 @@ def test_a_lost_switch_is_made_again_and_running_nodes_are_plugged_in():
     wanted = lab()
     lost = replace(running(wanted), switch=None, link="")
     assert [a.title for a in actions(decide(Switch(), wanted, lost))] == [
-        "Make the switch in clusterctl-prov, and cc-prov with 10.1.77.254/24 into it"
+        "make the switch in clusterctl-prov, and cc-prov with 10.1.77.254/24 into it"
     ]
     (one, two) = actions(decide(Nodes(), wanted, lost))
-    assert (one.title, two.host) == ("Plug docker1 into the switch as 10.1.77.1", "docker2")
+    assert (one.title, two.host) == ("plug docker1 into the switch as 10.1.77.1", "docker2")
     assert one.command.argv[-1] == "201", "a namespace that lost its name gets it back from the node"
 
 

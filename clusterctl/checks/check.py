@@ -1,0 +1,234 @@
+"""A check: probes, and a pure judgement of what they came back with. Each kind of expectation makes its own."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from clusterctl.checks.probe import Answers, Probe, Unanswered
+from clusterctl.model.finding import Finding, Severity
+from clusterctl.model.names import ALL, Shape, shown, wrong
+from clusterctl.model.playbook import Driver, Expectation
+from pydantic import ConfigDict, Field, model_validator
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Self
+
+    from clusterctl.checks.probe import Answer
+    from clusterctl.model.facts import ContainerFacts, Facts
+    from clusterctl.model.inventory import Host
+    from clusterctl.model.lab import Lab
+    from clusterctl.model.playbook import Container
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a check ended, and what was seen."""
+
+    severity: Severity
+    seen: str
+    hint: str = ""
+
+
+def ok(seen: str) -> Verdict:
+    """Return that it holds."""
+    return Verdict(Severity.OK, seen)
+
+
+def failed(seen: str, hint: str = "") -> Verdict:
+    """Return that it does not hold."""
+    return Verdict(Severity.FAILED, seen, hint)
+
+
+def unknown(seen: str, hint: str = "") -> Verdict:
+    """Return that what was seen does not tell."""
+    return Verdict(Severity.UNKNOWN, seen, hint)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that must hold, and how to look.
+
+    decide: judges the answers. looks: how often to look before it counts as failed, for what takes a
+    moment to settle; a negative is looked at once, since a lost packet would prove it.
+    """
+
+    kind: str
+    subject: str
+    expected: str
+    probes: tuple[Probe, ...]
+    decide: Callable[[Answers], Verdict] = field(repr=False, compare=False)
+    looks: int = 3
+
+    def commands(self) -> tuple[str, ...]:
+        """Return what a person would type, each line prefixed with its host."""
+        return tuple(f"{p.host}: {p.line()}" for p in self.probes)
+
+    def judge(self, answers: Mapping[Probe, Answer]) -> Finding:
+        """Turn answers into a finding. An answer that is missing or not understood never holds."""
+        try:
+            verdict = self.decide(Answers(answers))
+        except Unanswered as error:
+            trouble = error.trouble
+            verdict = Verdict(trouble.severity, trouble.seen, trouble.hint)
+        except ValueError as error:
+            verdict = unknown(str(error))
+        return Finding(
+            self.kind, self.subject, verdict.severity, self.expected, verdict.seen, verdict.hint, self.commands()
+        )
+
+
+def settled(kind: str, subject: str, expected: str, verdict: Verdict) -> Check:
+    """Return a check whose outcome the facts tell already, with nothing to look at."""
+    return Check(kind, subject, expected, (), lambda _: verdict, looks=1)
+
+
+class Kind(Expectation, ABC):
+    """An expectation that knows how to check itself. kind: its key in a playbook."""
+
+    kind: ClassVar[str]
+
+    @abstractmethod
+    def checks(self, lab: Lab, facts: Facts) -> Iterable[Check]:
+        """Return what to look at. Pure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A container of the playbook as it was found, running, and the host that it is on."""
+
+    container: Container
+    found: ContainerFacts
+    host: Host
+
+    @property
+    def name(self) -> str:
+        """The container's name."""
+        return self.container.name
+
+    def ip(self, network: str) -> str:
+        """Return its address on a network, "" where it has none."""
+        return self.found.networks.get(network, ("", ""))[0]
+
+    def mac(self, network: str) -> str:
+        """Return its MAC on a network, "" where it has none."""
+        return self.found.networks.get(network, ("", ""))[1]
+
+
+def locate(lab: Lab, facts: Facts, name: str) -> Spot | Verdict:
+    """Return where a container runs, or why it does not."""
+    container = lab.playbook.containers[name]
+    host = lab.inventory.hosts[container.host]
+    if why := without_docker(facts, host.name):
+        return Verdict(why.severity, f"container {name}: {why.seen}", why.hint)
+    docker = facts.docker(host.name)
+    found = docker.containers.get(name) if docker else None
+    if found is None:
+        return failed(f"there is no container {name} on {host.name}", "clusterctl up")
+    if found.state != "running":
+        return failed(
+            f"container {name} is {found.state} on {host.name}", f"on {host.name}: docker start {name}"
+        )
+    for network in container.networks:
+        if not found.networks.get(network, ("", ""))[0]:
+            return failed(
+                f"container {name} on {host.name} has no address on {network}",
+                f"on {host.name}: docker network connect {network} {name}",
+            )
+    return Spot(container, found, host)
+
+
+def without_docker(facts: Facts, host: str) -> Verdict | None:
+    """Return why nothing can be asked of the Docker of a host, None where it answers."""
+    if host in facts.missing or host not in facts.hosts:
+        return unknown(f"{host} did not answer: {facts.missing.get(host, 'it was not asked')}")
+    if facts.docker(host) is None:
+        return failed(f"Docker does not run on {host}", f"on {host}: systemctl start docker")
+    return None
+
+
+NameOrAll = Annotated[
+    str,
+    Shape(
+        "the name of a container or `all`",
+        "[a-zA-Z0-9][a-zA-Z0-9_.-]+",
+        "two or more letters, digits, '_', '.' and '-', a letter or digit first",
+        63,
+    ),
+]
+
+
+class Pairs(Kind):
+    """What must hold from one container to another. `all` stands for each that shares a network."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    source: NameOrAll = Field(alias="from", description="The container that it starts from, or `all`.")
+    target: NameOrAll = Field(alias="to", description="The container that it goes to, or `all`.")
+
+    @model_validator(mode="after")
+    def _two(self) -> Self:
+        if self.source == self.target != ALL:
+            raise wrong(f"goes from {shown(self.source)} to itself", "two different containers")
+        return self
+
+    def containers(self) -> tuple[str, ...]:
+        """Return both ends."""
+        return (self.source, self.target)
+
+    def checks(self, lab: Lab, facts: Facts) -> Iterable[Check]:
+        """Return the checks of each pair; a pair whose containers do not run fails at once."""
+        pairs = self._pairs(lab)
+        if not pairs:
+            yield settled(
+                self.kind,
+                f"{self.source} → {self.target}",
+                "at least one pair of containers",
+                failed("no two of these containers share such a network", "name the containers instead of `all`"),
+            )
+        for source, target in pairs:
+            ends = locate(lab, facts, source.name), locate(lab, facts, target.name)
+            match ends:
+                case Spot() as a, Spot() as b:
+                    yield from self.between(lab, facts, a, b)
+                case _:
+                    missing = next(e for e in ends if isinstance(e, Verdict))
+                    yield settled(self.kind, f"{source.name} → {target.name}", "both containers run", missing)
+
+    def _pairs(self, lab: Lab) -> list[tuple[Container, Container]]:
+        if ALL not in (self.source, self.target):
+            return [(lab.playbook.containers[self.source], lab.playbook.containers[self.target])]
+        every = tuple(lab.playbook.containers.values())
+        return [
+            (a, b)
+            for a in every
+            for b in every
+            if a.name != b.name
+            and self.source in (ALL, a.name)
+            and self.target in (ALL, b.name)
+            and self.belongs(lab, a, b)
+        ]
+
+    def belongs(self, lab: Lab, source: Container, target: Container) -> bool:
+        """Whether `all` means this pair: one that a network joins. One of a host's own joins only there."""
+        return any(
+            lab.playbook.networks[n].driver is not Driver.BRIDGE or source.host == target.host
+            for n in shared(source, target)
+        )
+
+    @abstractmethod
+    def between(self, lab: Lab, facts: Facts, source: Spot, target: Spot) -> Iterable[Check]:
+        """Return the checks for one pair that runs."""
+
+
+def shared(one: Container, other: Container) -> tuple[str, ...]:
+    """Return the networks that both containers are on."""
+    return tuple(n for n in one.networks if n in other.networks)
+
+
+def shared_overlay(lab: Lab, one: Container, other: Container) -> str:
+    """Return the first overlay that both containers are on, "" where there is none."""
+    return next((n for n in shared(one, other) if lab.playbook.networks[n].driver is Driver.OVERLAY), "")

@@ -1,0 +1,129 @@
+"""`ping: {from, to, by, succeeds}`: an echo comes back, or, where that is the lesson, none does."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, ClassVar
+
+from clusterctl.checks.check import Check, Pairs, Spot, Verdict, failed, ok, shared, unknown
+from clusterctl.checks.probe import InContainer, last_line
+from pydantic import Field
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from clusterctl.checks.probe import Answers
+    from clusterctl.model.facts import Facts
+    from clusterctl.model.lab import Lab
+    from clusterctl.plan.door import Exec
+
+
+class By(StrEnum):
+    """How the target is called."""
+
+    NAME = "name"
+    ADDRESS = "address"
+
+
+class Ping(Pairs):
+    """An echo request from one container is answered by another."""
+
+    kind: ClassVar[str] = "ping"
+
+    by: By = Field(default=By.NAME, description="Whether the target is called by name or by address.")
+    succeeds: bool = Field(
+        default=True, description="false: it must fail, by an unknown name or by no packet that comes back."
+    )
+
+    def between(self, lab: Lab, facts: Facts, source: Spot, target: Spot) -> Iterable[Check]:
+        """Return one check. One packet is enough to prove that it works, never that it does not."""
+        networks = shared(source.container, target.container) or target.container.networks
+        addresses = tuple(target.ip(n) for n in networks)
+        called = target.name if self.by is By.NAME else addresses[0]
+        packets = ("-c", "1", "-W", "1") if self.succeeds else ("-c", "3", "-i", "0.2", "-W", "1")
+        probe = InContainer(
+            source.host.name,
+            source.name,
+            ("ping", *packets, called),
+            source.container.image,
+            # A name that is not known may take 10 s: Docker asks the host's own servers for it.
+            within=15.0 if self.succeeds else 25.0,
+        )
+        where = "" if source.host == target.host else f"{source.host.name} and {target.host.name}"
+
+        def decide(answers: Answers) -> Verdict:
+            echo = read_ping(answers.exec(probe))
+            if self.succeeds:
+                return _reached(echo, target, addresses, where, source.name)
+            return _not_reached(echo, target, addresses)
+
+        by = f"by {self.by} ({called})"
+        expected = f"{target.name} answers {by}" if self.succeeds else f"{target.name} does not answer {by}"
+        subject = f"{source.name} → {target.name}"
+        yield Check(self.kind, subject, expected, (probe,), decide, looks=3 if self.succeeds else 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Echo:
+    """What ping printed. sent is 0 where it says nothing of packets; address is whom it asked."""
+
+    exit_code: int
+    address: str = ""
+    sent: int = 0
+    received: int = 0
+    milliseconds: str = ""
+    unknown_name: bool = False
+    last: str = ""
+
+
+def read_ping(answer: Exec) -> Echo:
+    """Read the output of busybox's or iputils' ping."""
+    text = answer.output
+    address = re.search(r"^PING \S+ \(([\d.]+)\)", text, re.MULTILINE)
+    count = re.search(r"^(\d+) packets transmitted, (\d+) (?:packets )?received", text, re.MULTILINE)
+    time = re.search(r"\btime[=<]([\d.]+) ms", text)
+    unknown_name = re.search(
+        r"^ping: (bad address '|unknown host|\S+: (Name or service not known|Name does not resolve))", text, re.MULTILINE
+    )
+    return Echo(
+        exit_code=answer.exit_code,
+        address=address[1] if address else "",
+        sent=int(count[1]) if count else 0,
+        received=int(count[2]) if count else 0,
+        milliseconds=time[1] if time else "",
+        unknown_name=bool(unknown_name) and not count,
+        last=last_line(text),
+    )
+
+
+def _reached(echo: Echo, target: Spot, addresses: tuple[str, ...], between: str, source: str) -> Verdict:
+    if echo.unknown_name:
+        return failed(f"the name is not known: {echo.last}", f"docker exec {source} nslookup {target.name} 127.0.0.11")
+    if not echo.sent or not echo.address:
+        return unknown(f"ping did not send a packet: {echo.last or f'exit {echo.exit_code}'}")
+    if echo.address not in addresses:
+        return failed(
+            f"{target.name} was taken for {echo.address}, its address is {', '.join(addresses)}",
+            f"docker exec {source} cat /etc/hosts /etc/resolv.conf",
+        )
+    if not echo.received:
+        hint = f"is udp port 4789 open between {between}? iptables -nvL" if between else "docker network inspect"
+        return failed(f"{echo.sent} packet sent to {echo.address}, none came back", hint)
+    if echo.exit_code != 0:
+        return failed(f"{echo.received} of {echo.sent} packets came back, and ping ended with {echo.exit_code}")
+    return ok(f"{echo.address} answered in {echo.milliseconds or '?'} ms")
+
+
+def _not_reached(echo: Echo, target: Spot, addresses: tuple[str, ...]) -> Verdict:
+    runs = f"{target.name} runs on {target.host.name}"
+    if echo.received:
+        return failed(f"{echo.address} answered: {echo.received} of {echo.sent} packets came back")
+    if echo.unknown_name:
+        return ok(f"{echo.last}; {runs}")
+    if not echo.sent or echo.exit_code == 0:
+        return unknown(f"ping did not say that nothing came back: {echo.last or f'exit {echo.exit_code}'}")
+    if echo.address not in addresses:
+        return unknown(f"{echo.address} was asked, which is not {target.name} ({', '.join(addresses)})")
+    return ok(f"{echo.sent} packets sent to {echo.address}, none came back; {runs}")

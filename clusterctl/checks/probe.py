@@ -1,0 +1,146 @@
+"""Probes: questions to a host or a container as data, and what comes back from them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from clusterctl.model.finding import Severity
+from clusterctl.plan.command import Command, Result
+from clusterctl.plan.door import Exec
+
+if TYPE_CHECKING:
+    from typing import Self
+
+
+@dataclass(frozen=True, slots=True)
+class InContainer:
+    """Run a command in a container through the Docker API, so that a missing container is no exit code.
+
+    image: where a missing tool is missing. within: seconds.
+    """
+
+    host: str
+    container: str
+    argv: tuple[str, ...]
+    image: str = ""
+    within: float = 15.0
+
+    def line(self) -> str:
+        """Return what a person would type on the host."""
+        return shlex.join(("docker", "exec", self.container, *self.argv))
+
+
+@dataclass(frozen=True, slots=True)
+class OnHost:
+    """Run a command on a host. by_hand: what a person would type instead, where that is shorter."""
+
+    host: str
+    command: Command
+    by_hand: str = ""
+
+    @property
+    def within(self) -> float:
+        """Seconds that the command may take."""
+        return self.command.within
+
+    def line(self) -> str:
+        """Return what a person would type on the host."""
+        return self.by_hand or self.command.line()
+
+
+@dataclass(frozen=True, slots=True)
+class Inspect:
+    """Look at a Docker network as one host's daemon sees it."""
+
+    host: str
+    network: str
+    within: float = 15.0
+
+    def line(self) -> str:
+        """Return what a person would type on the host."""
+        return shlex.join(("docker", "network", "inspect", self.network))
+
+
+Probe: TypeAlias = InContainer | OnHost | Inspect
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why a probe has no answer. FAILED where the host refused it, UNKNOWN where it could not be asked."""
+
+    seen: str
+    hint: str = ""
+    severity: Severity = Severity.UNKNOWN
+
+
+Answer: TypeAlias = Exec | Result | Mapping[str, Any] | Trouble
+
+
+class Unanswered(Exception):  # it says what happened, and never leaves `Check.judge`
+    """A judgement asked for an answer that is not there."""
+
+    def __init__(self, trouble: Trouble) -> None:
+        super().__init__(trouble.seen)
+        self.trouble = trouble
+
+    @classmethod
+    def because(cls, seen: str, hint: str = "") -> Self:
+        """Return the exception for an answer that says nothing about what was asked."""
+        return cls(Trouble(seen, hint))
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What the probes of a check came back with. Each method raises Unanswered where there is no answer."""
+
+    given: Mapping[Probe, Answer]
+
+    def exec(self, probe: InContainer) -> Exec:
+        """Return what the command in the container ended with; one that never ran is no answer."""
+        answer = self._get(probe)
+        if not isinstance(answer, Exec):
+            raise Unanswered.because(f"{probe.line()}: no answer")
+        lowered = answer.output.lower()
+        if answer.exit_code in (126, 127):
+            if "not found" in lowered or "no such file" in lowered:
+                image = probe.image or f"of {probe.container}"
+                raise Unanswered.because(
+                    f"there is no {probe.argv[0]} in the image {image}",
+                    f"give {probe.container} an image that has {probe.argv[0]}",
+                )
+            raise Unanswered.because(f"{probe.line()}: {last_line(answer.output) or f'exit {answer.exit_code}'}")
+        if answer.exit_code < 0:
+            raise Unanswered.because(f"{probe.line()}: Docker did not say how it ended")
+        return answer
+
+    def result(self, probe: OnHost) -> Result:
+        """Return what the command on the host ended with, if that is one of its answers."""
+        answer = self._get(probe)
+        if not isinstance(answer, Result):
+            raise Unanswered.because(f"{probe.host}: {probe.line()}: no answer")
+        if not answer.ok:
+            raise Unanswered.because(f"{probe.host}: {probe.line()}: exit {answer.exit_code}: {answer.tail()}")
+        return answer
+
+    def network(self, probe: Inspect) -> Mapping[str, Any]:
+        """Return the network as the host sees it; empty where it has none of that name."""
+        answer = self._get(probe)
+        if isinstance(answer, Mapping):
+            return answer
+        raise Unanswered.because(f"{probe.host}: {probe.line()}: no answer")
+
+    def _get(self, probe: Probe) -> Answer:
+        answer = self.given.get(probe)
+        if answer is None:
+            raise Unanswered.because(f"{probe.host}: {probe.line()}: was not asked")
+        if isinstance(answer, Trouble):
+            raise Unanswered(answer)
+        return answer
+
+
+def last_line(text: str) -> str:
+    """Return the last line that is not empty."""
+    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")

@@ -1,0 +1,1 @@
+"""The map from container to wire, read from what `ip` and `bridge` print."""
