@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import ConfigDict, Field, model_validator
 
 from clusterctl.checks.probe import Answers, Probe, Unanswered
 from clusterctl.model.finding import Finding, Severity
 from clusterctl.model.names import ALL, Shape, shown, wrong
 from clusterctl.model.playbook import Driver, Expectation
-from pydantic import ConfigDict, Field, model_validator
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from typing import Self
 
     from clusterctl.checks.probe import Answer
@@ -129,9 +129,7 @@ def locate(lab: Lab, facts: Facts, name: str) -> Spot | Verdict:
     if found is None:
         return failed(f"there is no container {name} on {host.name}", "clusterctl up")
     if found.state != "running":
-        return failed(
-            f"container {name} is {found.state} on {host.name}", f"on {host.name}: docker start {name}"
-        )
+        return failed(f"container {name} is {found.state} on {host.name}", f"on {host.name}: docker start {name}")
     for network in container.networks:
         if not found.networks.get(network, ("", ""))[0]:
             return failed(

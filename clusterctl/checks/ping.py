@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar
 
+from pydantic import Field
+
 from clusterctl.checks.check import Check, Pairs, Spot, Verdict, failed, ok, shared, unknown
 from clusterctl.checks.probe import InContainer, last_line
-from pydantic import Field
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -85,7 +86,9 @@ def read_ping(answer: Exec) -> Echo:
     count = re.search(r"^(\d+) packets transmitted, (\d+) (?:packets )?received", text, re.MULTILINE)
     time = re.search(r"\btime[=<]([\d.]+) ms", text)
     unknown_name = re.search(
-        r"^ping: (bad address '|unknown host|\S+: (Name or service not known|Name does not resolve))", text, re.MULTILINE
+        r"^ping: (bad address '|unknown host|\S+: (Name or service not known|Name does not resolve))",
+        text,
+        re.MULTILINE,
     )
     return Echo(
         exit_code=answer.exit_code,

@@ -46,7 +46,9 @@ class Resolves(Pairs):
                 # Nothing but these words says that the name is not known; usage and the like do not.
                 said = last_line(answer.output) or f"exit {answer.exit_code}"
                 if re.search(r"NXDOMAIN|can't (find|resolve)|no servers could be reached|SERVFAIL", answer.output):
-                    return failed(f"the DNS does not know {target.name}: {said}", "docker network inspect on both hosts")
+                    return failed(
+                        f"the DNS does not know {target.name}: {said}", "docker network inspect on both hosts"
+                    )
                 return unknown(f"nslookup did not say an address: {said}")
             if not set(found) <= addresses:
                 return failed(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
+from pydantic import Field
+
 from clusterctl.checks.check import Check, Kind, NameOrAll, Verdict, failed, ok, settled, without_docker
 from clusterctl.checks.probe import Inspect
 from clusterctl.model.inventory import Role
 from clusterctl.model.names import ALL, HostName, Listed
 from clusterctl.model.playbook import Driver
-from pydantic import Field
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shlex
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from clusterctl.plan.command import Command, script
@@ -43,6 +45,28 @@ printf '\n\001 end\n'
 DEAF = 4
 """The exit code where tcpdump did not start to listen; its reason is on stderr."""
 
+MISSING = 127
+"""The exit code where there is no tcpdump."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """What came of a capture: how the maker of the packet ended, what it printed, what tcpdump decoded."""
+
+    made: int
+    maker: str
+    packets: str
+
+
+def read_capture(text: str) -> Capture:
+    """Take apart what the command of `capture` printed. Raises ValueError where it is cut short."""
+    parts = re.split(r"^\x01 (\w+)(?: (-?\d+))?\n", text, flags=re.MULTILINE)[1:]
+    found = {name: (number, body) for name, number, body in zip(parts[::3], parts[1::3], parts[2::3], strict=False)}
+    if "end" not in found or "made" not in found or "packets" not in found:
+        raise ValueError("the capture was cut short")
+    number, maker = found["made"]
+    return Capture(int(number or -1), maker.strip(), found["packets"][1].rstrip())
+
 
 def vxlan_filter(source: str, destination: str) -> str:
     """Return the filter for VXLAN packets from one host to another."""
@@ -54,10 +78,7 @@ def inner_echo(source: str, destination: str) -> str:
 
     The offsets count from the outer UDP header: 8 bytes of it, 8 of VXLAN, 14 of Ethernet, then IPv4.
     """
-    return (
-        f"udp[39] = 1 and udp[42:4] = {_number(source)} and udp[46:4] = {_number(destination)} "
-        "and udp[50] = 8"
-    )
+    return f"udp[39] = 1 and udp[42:4] = {_number(source)} and udp[46:4] = {_number(destination)} and udp[50] = 8"
 
 
 def _number(address: str) -> str:
@@ -66,7 +87,7 @@ def _number(address: str) -> str:
 
 def capture(interface: str, filter: str, maker: Sequence[str], listen: float = 6.0) -> Command:
     """Capture the first packet that `maker`, a command on the same host, makes pass the interface."""
-    return script(_CAPTURE, f"{listen:g}", interface, filter, *maker, within=listen + 6, ok=(0, DEAF, 127))
+    return script(_CAPTURE, f"{listen:g}", interface, filter, *maker, within=listen + 6, ok=(0, DEAF, MISSING))
 
 
 def by_hand(interface: str, filter: str, maker: Sequence[str]) -> str:

@@ -1,0 +1,37 @@
+"""What can be expected of a lab, one file a kind: probes as data, and a pure judgement of what came back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from clusterctl.checks.agreed import Agreed
+from clusterctl.checks.check import Check, Kind
+from clusterctl.checks.encapsulated import Encapsulated
+from clusterctl.checks.forwarded import Forwarded
+from clusterctl.checks.ping import Ping
+from clusterctl.checks.resolves import Resolves
+from clusterctl.checks.visible import Visible
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from clusterctl.model.facts import Facts
+    from clusterctl.model.lab import Lab
+
+KINDS: Mapping[str, type[Kind]] = {
+    k.kind: k
+    for k in (
+        Agreed,
+        Encapsulated,
+        Forwarded,
+        Ping,
+        Resolves,
+        Visible,
+    )
+}
+"""The kinds of expectations by their keys in a playbook."""
+
+
+def checks_of(lab: Lab, facts: Facts) -> tuple[Check, ...]:
+    """Return every check of the lab's playbook, in its order. Pure."""
+    return tuple(c for e in lab.playbook.expect if isinstance(e, Kind) for c in e.checks(lab, facts))

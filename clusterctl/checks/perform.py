@@ -1,0 +1,203 @@
+"""Carries probes out: side by side, equal ones once, each with its deadline, and never with an exception."""
+
+from __future__ import annotations
+
+import queue
+import re
+import shlex
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from clusterctl.checks import checks_of
+from clusterctl.checks.probe import InContainer, Inspect, OnHost, Trouble
+from clusterctl.model.errors import ClusterctlError, HostError, TimedOut, Unreachable
+from clusterctl.model.finding import Finding, Severity
+from clusterctl.model.report import Report
+from clusterctl.plan.door import Exec
+
+if TYPE_CHECKING:
+    from clusterctl.checks.check import Check
+    from clusterctl.checks.probe import Answer, Probe
+    from clusterctl.model.facts import Facts
+    from clusterctl.model.lab import Lab
+    from clusterctl.plan.door import Door
+
+Doors = Callable[[str], "Door"]
+
+PARALLEL = 16
+PAUSES = (0.2, 0.5)
+"""Seconds before the second and the third look."""
+
+PATIENCE = 4.0
+"""Seconds after which nothing is looked at again: what takes so long to fail does not settle by waiting."""
+
+GRACE = 8.0
+"""Seconds over its own deadline after which a probe is given up; doors end most of them before."""
+
+
+def perform(lab: Lab, facts: Facts, doors: Doors, parallel: int = PARALLEL) -> Report:
+    """Check everything that the lab's playbook expects.
+
+    doors: gives the door of a host by its name. A host that cannot be asked is a finding.
+    """
+    started = time.monotonic()
+    findings = look(checks_of(lab, facts), doors, parallel)
+    title = lab.playbook.lesson or lab.playbook.name
+    return Report(lab.name, findings, title, time.monotonic() - started)
+
+
+def look(checks: Sequence[Check], doors: Doors, parallel: int = PARALLEL) -> tuple[Finding, ...]:
+    """Ask the probes of all checks and judge; what fails and may settle is looked at again."""
+    started = time.monotonic()
+    answers = ask((p for c in checks for p in c.probes), doors, parallel)
+    findings = [c.judge(answers) for c in checks]
+    for nth, pause in enumerate(PAUSES, 2):
+        again = [i for i, c in enumerate(checks) if not findings[i].holds and c.looks >= nth]
+        if not again or time.monotonic() - started > PATIENCE:
+            break
+        time.sleep(pause)
+        answers = ask((p for i in again for p in checks[i].probes), doors, parallel)
+        for i in again:
+            found = checks[i].judge(answers)
+            # That it took a while belongs to what was seen.
+            late = f"{found.seen} (not before look {nth}: {findings[i].seen})"
+            findings[i] = replace(found, seen=late) if found.holds else found
+    return tuple(findings)
+
+
+def ask(probes: Iterable[Probe], doors: Doors, parallel: int = PARALLEL) -> dict[Probe, Answer]:
+    """Carry each different probe out once, all side by side. Every probe has an answer, if only a Trouble."""
+    jobs: list[_Job] = []
+    groups: dict[tuple[str, str], list[InContainer]] = {}
+    for probe in dict.fromkeys(probes):
+        if isinstance(probe, InContainer):
+            groups.setdefault((probe.host, probe.container), []).append(probe)
+        else:
+            jobs.append(_Job((probe,), doors))
+    jobs += [_Job(tuple(group), doors) for group in groups.values()]
+    # The long ones first: the captures decide how long the whole takes.
+    jobs.sort(key=lambda j: not isinstance(j.probes[0], OnHost))
+    _run(jobs, parallel)
+    return {probe: answer for job in jobs for probe, answer in job.answers().items()}
+
+
+@dataclass
+class _Job:
+    """One probe, or all those of one container, which go over as one command: entering costs most."""
+
+    probes: tuple[Probe, ...]
+    doors: Doors
+    started: float = 0.0
+    done: threading.Event = field(default_factory=threading.Event)
+    _given: dict[Probe, Answer] = field(default_factory=dict)
+    _given_up: bool = False
+
+    @property
+    def within(self) -> float:
+        return max(p.within for p in self.probes)
+
+    def run(self) -> None:
+        self.started = time.monotonic()
+        try:
+            self._given = self._ask()
+        finally:
+            self.done.set()
+
+    def _ask(self) -> dict[Probe, Answer]:
+        try:
+            door = self.doors(self.probes[0].host)
+            inside = [p for p in self.probes if isinstance(p, InContainer)]
+            if len(inside) > 1:
+                return _bundle(door, inside)
+            return {p: _one(door, p) for p in self.probes}
+        except Exception as error:  # whatever it is, it is evidence that the probe has no answer
+            return dict.fromkeys(self.probes, _trouble(error, self.probes[0].host))
+
+    def give_up(self) -> None:
+        self._given_up = True
+
+    def answers(self) -> dict[Probe, Answer]:
+        if self.done.is_set() and not self._given_up:
+            return self._given
+        late = f"{self.probes[0].host}: no answer within {self.within + GRACE:g} s"
+        return dict.fromkeys(self.probes, Trouble(late))
+
+
+def _run(jobs: Sequence[_Job], parallel: int) -> None:
+    """Run the jobs on daemon threads, so that one that hangs delays neither the others nor the end."""
+    waiting: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+    for job in jobs:
+        waiting.put(job)
+
+    def work() -> None:
+        while True:
+            try:
+                job = waiting.get_nowait()
+            except queue.Empty:
+                return
+            job.run()
+
+    def hire() -> None:
+        threading.Thread(target=work, name="probe", daemon=True).start()
+
+    for _ in range(min(parallel, len(jobs))):
+        hire()
+    for job in jobs:
+        while not job.done.wait(0.5):
+            if job.started and time.monotonic() - job.started > job.within + GRACE:
+                job.give_up()
+                hire()  # in place of the thread that hangs
+                break
+
+
+def _one(door: Door, probe: Probe) -> Answer:
+    match probe:
+        case InContainer():
+            return door.docker.exec(probe.container, probe.argv, probe.within)
+        case Inspect():
+            return door.docker.inspect_network(probe.network)
+        case OnHost():
+            return door.run(probe.command)
+
+
+def _trouble(error: Exception, host: str) -> Trouble:
+    if isinstance(error, HostError) and not isinstance(error, Unreachable | TimedOut):
+        return Trouble(error.message, error.hint, Severity.FAILED)
+    if isinstance(error, ClusterctlError):
+        return Trouble(error.message, error.hint)
+    return Trouble(f"{host}: {type(error).__name__}: {error}")
+
+
+# Each probe is a line `one NUMBER WORD…`. They run side by side; a section is printed in one piece,
+# which stays whole in a pipe as long as it is short.
+_HEAD = r"""one() {
+  n=$1; shift
+  if command -v "$1" >/dev/null 2>&1; then o=$("$@" 2>&1 </dev/null); c=$?; else o="sh: $1: not found"; c=127; fi
+  printf '\001%s %s\n%.900s\n\002\n' "$n" "$c" "$o"
+}
+"""
+_SECTION = re.compile(r"\x01(\d+) (\d+)\n([^\x01\x02]*)\n\x02\n")
+
+
+def bundle(probes: Sequence[InContainer]) -> tuple[str, ...]:
+    """Return one command that runs all of the probes' commands in their container."""
+    lines = "".join(f"one {i} {shlex.join(p.argv)} &\n" for i, p in enumerate(probes))
+    return ("sh", "-c", f"{_HEAD}{lines}wait")
+
+
+def unbundle(probes: Sequence[InContainer], output: str) -> dict[InContainer, Exec]:
+    """Return the answer of each probe that is whole in the output of the bundle."""
+    found = {int(n): Exec(int(code), text) for n, code, text in _SECTION.findall(output)}
+    return {p: found[i] for i, p in enumerate(probes) if i in found}
+
+
+def _bundle(door: Door, probes: Sequence[InContainer]) -> dict[Probe, Answer]:
+    done = door.docker.exec(probes[0].container, bundle(probes), max(p.within for p in probes))
+    answers: dict[Probe, Answer] = {**unbundle(probes, done.output)}
+    for probe in probes:
+        if probe not in answers:  # the image has no shell, say: ask it alone
+            answers[probe] = _one(door, probe)
+    return answers
