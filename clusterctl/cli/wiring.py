@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clusterctl.cli.lock import held
-from clusterctl.model.errors import InputError, Problem
+from clusterctl.model.errors import InputError, Problem, Unreachable
 from clusterctl.model.inventory import load_inventory
 from clusterctl.model.lab import Lab
 from clusterctl.model.playbook import check_together, load_playbook
@@ -97,11 +97,13 @@ class Doors:
                 self._machine = self._machine or self._provider.door()
                 return self._machine
             if name not in self._ssh:
-                from clusterctl.providers.local.access import CONFIG, KNOWN_HOSTS
+                from clusterctl.providers.access import CONFIG, KNOWN_HOSTS
                 from clusterctl.remote.etcd import Credentials
                 from clusterctl.remote.ssh import SshDoor
 
                 state = self._lab.state
+                if not (state / CONFIG).exists():
+                    raise Unreachable(name, "this machine has no SSH settings of the lab", hint="clusterctl up")
                 self._ssh[name] = SshDoor(
                     name,
                     state / CONFIG,
