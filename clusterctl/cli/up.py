@@ -63,13 +63,16 @@ def _carry_out(session: Session, *, parallel: int, verbose: bool, quiet: bool) -
     from clusterctl.cli.progress import shown
     from clusterctl.cli.verify import prove
     from clusterctl.model.errors import ClusterctlError
+    from clusterctl.plan.phase import Section
 
     with stopping(session.stop), shown(verbose=verbose, quiet=quiet) as listener:
         runner = session.runner(listener, parallel=parallel)
         try:
-            runner.run(recipes.up(session.provider, session.authority))
+            facts = runner.run(recipes.up(session.provider, session.authority))
             wiring.write_private(session.lab.state / wiring.PLAYBOOK, session.lab.playbook_text)
-            return runner.done, prove(session, listener)
+            # Facts that nothing was done since are as good as new ones.
+            current = frozenset({Section.HOST, Section.DOCKER}) <= runner.fresh
+            return runner.done, prove(session, listener, facts if current else None)
         except ClusterctlError as error:
             error.transcript = session.transcript
             raise

@@ -11,6 +11,7 @@ from clusterctl.cli import options
 
 if TYPE_CHECKING:
     from clusterctl.cli.wiring import Session
+    from clusterctl.model.facts import Facts
     from clusterctl.model.report import Report
     from clusterctl.plan.runner import Listener
 
@@ -42,8 +43,8 @@ def verify(
         raise typer.Exit(1)
 
 
-def prove(session: Session, listener: Listener) -> Report:
-    """Read the facts and perform every check of the playbook."""
+def prove(session: Session, listener: Listener, facts: Facts | None = None) -> Report:
+    """Perform every check of the playbook, on the facts that were just read or on facts read now."""
     from clusterctl.checks.perform import perform
     from clusterctl.model.facts import Facts
     from clusterctl.plan.phase import Section
@@ -51,7 +52,8 @@ def prove(session: Session, listener: Listener) -> Report:
     title = "Verify"
     listener.phase_started(title)
     started = time.monotonic()
-    facts = session.reader(tolerant=True).read(frozenset({Section.HOST, Section.DOCKER}), Facts())
+    if facts is None:
+        facts = session.reader(tolerant=True).read(frozenset({Section.HOST, Section.DOCKER}), Facts())
     found = perform(session.lab, facts, session.doors)
     listener.phase_finished(title, time.monotonic() - started)
     return found

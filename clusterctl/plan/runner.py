@@ -81,6 +81,8 @@ class Runner(Generic[Wanted]):
     parallel: int = 16
     stop: threading.Event = field(default_factory=threading.Event)
     done: int = 0
+    fresh: frozenset[Section] = frozenset()
+    """The parts of the facts that nothing has changed since they were read."""
 
     def run(self, phases: Iterable[Phase[Wanted]]) -> Facts:
         """Carry the phases out in order; facts are read anew wherever something was changed since.
@@ -88,21 +90,21 @@ class Runner(Generic[Wanted]):
         Raises Refused (before any action), HostsFailed, Interrupted.
         """
         facts = Facts()
-        fresh: frozenset[Section] = frozenset()
+        self.fresh = frozenset()
         for phase in phases:
             self._check_stop(phase.title)
             started = time.monotonic()
             self.listener.phase_started(phase.title)
-            if phase.reads - fresh:
-                facts = self._read(phase.reads - fresh, facts)
-                fresh |= phase.reads
+            if phase.reads - self.fresh:
+                facts = self._read(phase.reads - self.fresh, facts)
+                self.fresh |= phase.reads
             steps = self._decide(phase, facts)
             for step in steps:
                 if isinstance(step, Noop):
                     self.listener.nothing_to_do(step)
             actions = [s for s in steps if isinstance(s, Action)]
             if actions:
-                fresh = frozenset()
+                self.fresh = frozenset()
                 self._perform(phase.title, actions)
             self.listener.phase_finished(phase.title, time.monotonic() - started)
         return facts

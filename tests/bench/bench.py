@@ -1,0 +1,149 @@
+"""Measures clusterctl on real hosts, side by side with the same job done by raw parallel ssh, in one run.
+
+Prints a table; asserts nothing: how fast a machine is, is no property of the code. Ratios are.
+Usage: make bench [ROUNDS=3]
+"""
+
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from clusterctl.cli import wiring
+from clusterctl.cli.progress import Quiet
+
+ROUNDS = int(os.environ.get("ROUNDS", "3"))
+HERE = Path(__file__).parent
+PROGRAM = str(Path(sys.executable).with_name("clusterctl"))
+PLAYBOOK = HERE.parents[1] / "playbooks/overlay.yml"
+INVENTORY = """\
+name: bench
+provider: local
+hosts: {docker1: 10.1.75.1, docker2: 10.1.75.2}
+local: {subnet: 10.1.75.0/24}
+"""
+
+
+def timed(argv, **kwargs):
+    """Run a command; returns its wall seconds. Raises with its output when it fails."""
+    started = time.monotonic()
+    done = subprocess.run(argv, capture_output=True, text=True, stdin=subprocess.DEVNULL, **kwargs)
+    seconds = time.monotonic() - started
+    if done.returncode:
+        raise SystemExit(f"{argv}: exit {done.returncode}\n{done.stdout}\n{done.stderr}")
+    return seconds
+
+
+class Lab:
+    """The bench's lab."""
+
+    def __init__(self, folder):
+        self.inventory = folder / "inventory.yml"
+        self.inventory.write_text(INVENTORY)
+        self.state = folder / "state"
+        os.environ["CLUSTERCTL_STATE"] = str(self.state)
+
+    def clusterctl(self, *words):
+        return timed([PROGRAM, words[0], *words[1:], "-i", str(self.inventory)])
+
+    def boot(self):
+        """Make the two hosts, nothing on them."""
+        lab = wiring.load(self.inventory, PLAYBOOK)
+        with wiring.session(lab, "boot", changes=True) as session:
+            session.runner(Quiet()).run(session.provider.up)
+
+    def up(self):
+        return self.clusterctl("up", str(PLAYBOOK))
+
+    def down(self):
+        self.clusterctl("down", "--yes")
+
+    def raw(self):
+        config = self.state / "bench/ssh_config"
+        return timed(["bash", str(HERE / "raw.sh"), str(config), "10.1.75.1", "10.1.75.2"])
+
+
+def peak_memory(lab):
+    """Return the peak resident memory of one `up`, MiB: sampled, as the children's own is not told apart."""
+    peak = 0
+    process = subprocess.Popen(
+        [PROGRAM, "up", str(PLAYBOOK), "-i", str(lab.inventory)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        stdin=subprocess.DEVNULL,
+    )
+
+    def watch():
+        nonlocal peak
+        while process.poll() is None:
+            try:
+                for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
+                    if line.startswith("VmHWM"):
+                        peak = max(peak, int(line.split()[1]))
+            except OSError:
+                return
+            time.sleep(0.02)
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    process.wait()
+    thread.join()
+    return peak / 1024
+
+
+def main():
+    rows = {name: [] for name in ("raw", "booted", "nothing", "noop", "status", "verify", "help")}
+    with tempfile.TemporaryDirectory(prefix="clusterctl-bench-") as folder:
+        lab = Lab(Path(folder))
+        try:
+            lab.up()  # builds the root if it must, warms the page cache
+            memory = peak_memory(lab)
+            lab.down()
+            for _ in range(ROUNDS):
+                lab.boot()
+                rows["raw"].append(lab.raw())
+                lab.down()
+                lab.boot()
+                rows["booted"].append(lab.up())
+                rows["noop"].append(lab.up())
+                rows["status"].append(lab.clusterctl("status"))
+                rows["verify"].append(lab.clusterctl("verify"))
+                rows["help"].append(timed([PROGRAM, "--help"]))
+                lab.down()
+                rows["nothing"].append(lab.up())
+                lab.down()
+        finally:
+            lab.down()
+    middle = {name: statistics.median(values) for name, values in rows.items()}
+    table = Table("measure", "median s", "of", "target", box=SIMPLE_HEAD)
+
+    def row(what, name, target):
+        each = ", ".join(f"{v:.2f}" for v in rows[name])
+        table.add_row(what, f"{middle[name]:.2f}", each, target)
+
+    row("raw parallel ssh, booted hosts", "raw", "")
+    row("clusterctl up, booted hosts, verified", "booted", "")
+    ratio = middle["booted"] / middle["raw"]
+    table.add_row("… as a ratio to raw", f"{ratio:.2f}", "", "at most 1.3")
+    row("clusterctl up, from no hosts, verified", "nothing", "at most 8 s")
+    row("clusterctl up, nothing to do, verified", "noop", "at most 1.2 s")
+    row("clusterctl status", "status", "at most 1 s")
+    row("clusterctl verify", "verify", "")
+    row("clusterctl --help", "help", "at most 0.25 s")
+    table.add_row("peak memory of up", f"{memory:.0f} MiB", "", "at most 120 MiB")
+    Console(width=110).print(table)
+    cpu = resource.getrusage(resource.RUSAGE_CHILDREN)
+    print(f"{ROUNDS} rounds on {os.cpu_count()} cores; {cpu.ru_utime + cpu.ru_stime:.0f} s of CPU in all")
+
+
+if __name__ == "__main__":
+    main()
