@@ -7,7 +7,6 @@ sizes, and the v2 keys are read over etcd's HTTP API. Both show the controller's
 from __future__ import annotations
 
 import os
-import socket
 import threading
 import time
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import requests
 
 from clusterctl.model.errors import HostError
 from clusterctl.plan.door import MemberHealth, MemberStatus
+from clusterctl.remote.tunnel import Tunnel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,24 +39,15 @@ class TunnelledEtcd:
 
     def __init__(self, host: str, connection: Any, credentials: Credentials) -> None:
         self._host, self._connection, self._credentials = host, connection, credentials
-        self._tunnel: Any = None
-        self._port = 0
+        self._tunnel: Tunnel | None = None
         self._opening = threading.Lock()
         self._v3: Any = None
 
     def _local_port(self) -> int:
         with self._opening:
             if self._tunnel is None:
-                # Fabric's tunnel wants a number; the kernel knows a free one.
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", 0))
-                    port = probe.getsockname()[1]
-                tunnel = self._connection.forward_local(
-                    port, CLIENT_PORT, remote_host="127.0.0.1", local_host="127.0.0.1"
-                )
-                tunnel.__enter__()
-                self._tunnel, self._port = tunnel, port
-        return self._port
+                self._tunnel = Tunnel(self._connection.transport, CLIENT_PORT)
+        return self._tunnel.port
 
     def _get(self, path: str, within: float) -> requests.Response:
         files = self._credentials
@@ -145,7 +136,7 @@ class TunnelledEtcd:
         if self._v3 is not None:
             self._v3.close()
         if self._tunnel is not None:
-            self._tunnel.__exit__(None, None, None)
+            self._tunnel.close()
             self._tunnel = None
 
 
