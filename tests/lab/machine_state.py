@@ -37,11 +37,19 @@ def snapshot(ignore: str = "") -> dict[str, frozenset[str]]:
         "machines": _names("/run/systemd/machines"),
         "state": _names("/var/lib/clusterctl") | _names("/var/lib/clusterctl/local"),
     }
-    foreign = re.compile(ignore) if ignore else None
-    return {
-        kind: frozenset(line for line in lines if not (foreign and foreign.search(line)))
-        for kind, lines in kinds.items()
-    }
+    return without(kinds, ignore) if ignore else kinds
+
+
+def without(state: dict[str, frozenset[str]], ignore: str) -> dict[str, frozenset[str]]:
+    """Return a state without the lines that match a pattern."""
+    foreign = re.compile(ignore)
+    return {kind: frozenset(line for line in lines if not foreign.search(line)) for kind, lines in state.items()}
+
+
+def others_than(lab: str) -> str:
+    """Return a pattern of what other labs on this machine, and other programs in /tmp, have and do meanwhile."""
+    own = rf"(?!{re.escape(lab)}\b)[a-z]"
+    return rf"(clusterctl-|cc-|local/){own}|/tmp/(?!nspawn|mmdebstrap)|\bdev-|/payload|/supervisor"
 
 
 def differences(before: dict[str, frozenset[str]], after: dict[str, frozenset[str]]) -> list[str]:

@@ -1,14 +1,13 @@
 """The local provider with real hosts: up, mended, down, and nothing left behind."""
 
-import importlib.util
 import os
 import signal
 import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import machine_state
 import pytest
 from clusterctl.commands import facts as facts_of_a_host
 from clusterctl.model.errors import Refused
@@ -21,22 +20,13 @@ from clusterctl.plan.phase import Noop
 from clusterctl.providers.local import LocalProvider
 from clusterctl.providers.local.names import Names
 
-pytestmark = [
-    pytest.mark.lab,
-    pytest.mark.skipif(os.geteuid() != 0 and not os.environ.get("CI"), reason="real hosts in namespaces need root"),
-]
+pytestmark = pytest.mark.lab
 
 NAME, NET = "prov", "10.1.77"
 NAMES = Names(NAME)
 PROVIDER = LocalProvider()
 
-_spec = importlib.util.spec_from_file_location("machine_state", Path(__file__).with_name("machine_state.py"))
-machine_state = importlib.util.module_from_spec(_spec)
-sys.modules["machine_state"] = machine_state
-_spec.loader.exec_module(machine_state)
-
-# What other labs on this machine have and do meanwhile is not ours.
-OTHERS = r"(clusterctl-|cc-|local/)(?!prov\b)[a-z]|/tmp/(?!nspawn|mmdebstrap)|\bdev-|/payload|/supervisor"
+OTHERS = machine_state.others_than(NAME)
 
 
 def lab(state, hosts=2, **local):

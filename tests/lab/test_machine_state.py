@@ -1,20 +1,11 @@
 """The comparison before and after: it must notice whatever a lab could leave behind."""
 
-import importlib.util
-import os
 import subprocess
-from pathlib import Path
 
+import machine_state
 import pytest
 
-pytestmark = [
-    pytest.mark.lab,
-    pytest.mark.skipif(os.geteuid() != 0 and not os.environ.get("CI"), reason="leaving things needs root"),
-]
-
-_spec = importlib.util.spec_from_file_location("machine_state", Path(__file__).with_name("machine_state.py"))
-machine_state = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(machine_state)
+pytestmark = pytest.mark.lab
 
 LEFT = {
     "namespaces": ("ip netns add leftns", "ip netns del leftns", "leftns"),
