@@ -56,11 +56,8 @@ class Agreed(Kind):
                 yield settled(self.kind, network.name, expected, unable)
                 continue
             probes = tuple(Inspect(h, network.name) for h in hosts)
-            running = {
-                c.id for h in hosts if (d := facts.docker(h)) for c in d.containers.values() if c.state == "running"
-            }
             spots = tuple(e for e in ends if isinstance(e, Spot))
-            decide = _Agreed(network, probes, spots, frozenset(running))
+            decide = _Agreed(network, probes, spots)
             yield Check(self.kind, network.name, expected, probes, decide)
 
 
@@ -91,18 +88,18 @@ def _endpoints(raw: Mapping[str, Any]) -> list[_Endpoint]:
 
 @dataclass(frozen=True, slots=True)
 class _Agreed:
-    """The judgement of one network. running: the ids of all containers that run on the lab's hosts."""
+    """The judgement of one network. spots: the playbook's containers on it."""
 
     network: Network
     probes: tuple[Inspect, ...]
     spots: tuple[Spot, ...]
-    running: frozenset[str]
 
     def __call__(self, answers: Answers) -> Verdict:
         seen = {p.host: answers.network(p) for p in self.probes}
         wrong = [w for host, raw in seen.items() for w in deviations(host, raw, self.network)]
         if wrong:
-            return failed("; ".join(wrong), f"docker network inspect {self.network.name}")
+            hint = f"docker network inspect {self.network.name}"
+            return failed("; ".join(wrong), hint, settles=False)
         wrong = self._differences(seen)
         lists = {host: _endpoints(raw) for host, raw in seen.items()}
         # Swarm lists on each host only the containers of that host.
@@ -114,11 +111,11 @@ class _Agreed:
             e.name: host
             for host, endpoints in lists.items()
             for e in endpoints
-            if (e.id not in owned if e.key.startswith(REMOTE) else e.key not in self.running)
+            if e.key.startswith(REMOTE) and e.id not in owned
         }
         if stale:
             each = ", ".join(f"{name} (seen from {host})" for name, host in stale.items())
-            wrong.append(f"stale endpoint without a running container: {each}")
+            wrong.append(f"stale endpoint, without a container on any of the hosts: {each}")
         if wrong:
             first = next(iter(stale), "")
             hint = f"docker network disconnect -f {self.network.name} {first}" if first else "restart the container"
@@ -129,7 +126,8 @@ class _Agreed:
             e.name for es in lists.values() for e in es if not e.key.startswith(REMOTE) and e.key not in ids
         )
         if strangers:
-            return Verdict(Severity.WARNING, f"{mine}; also on it, not in the playbook: {', '.join(strangers)}")
+            also = f"{mine}; also on it, not in the playbook: {', '.join(strangers)}"
+            return Verdict(Severity.WARNING, also, settles=False)
         return ok(f"{', '.join(seen)} agree: {mine}")
 
     def _differences(self, seen: Mapping[str, Mapping[str, Any]]) -> list[str]:

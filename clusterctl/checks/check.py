@@ -26,11 +26,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How a check ended, and what was seen."""
+    """How a check ended, and what was seen. settles: whether another look may show something better."""
 
     severity: Severity
     seen: str
     hint: str = ""
+    settles: bool = True
 
 
 def ok(seen: str) -> Verdict:
@@ -38,9 +39,9 @@ def ok(seen: str) -> Verdict:
     return Verdict(Severity.OK, seen)
 
 
-def failed(seen: str, hint: str = "") -> Verdict:
+def failed(seen: str, hint: str = "", *, settles: bool = True) -> Verdict:
     """Return that it does not hold."""
-    return Verdict(Severity.FAILED, seen, hint)
+    return Verdict(Severity.FAILED, seen, hint, settles)
 
 
 def unknown(seen: str, hint: str = "") -> Verdict:
@@ -54,6 +55,7 @@ class Check:
 
     decide: judges the answers. looks: how often to look before it counts as failed, for what takes a
     moment to settle; a negative is looked at once, since a lost packet would prove it.
+    late: what it is worth when it holds only at a later look.
     """
 
     kind: str
@@ -62,23 +64,30 @@ class Check:
     probes: tuple[Probe, ...]
     decide: Callable[[Answers], Verdict] = field(repr=False, compare=False)
     looks: int = 3
+    late: Severity = Severity.OK
 
     def commands(self) -> tuple[str, ...]:
         """Return what a person would type, each line prefixed with its host."""
         return tuple(f"{p.host}: {p.line()}" for p in self.probes)
 
-    def judge(self, answers: Mapping[Probe, Answer]) -> Finding:
-        """Turn answers into a finding. An answer that is missing or not understood never holds."""
+    def verdict(self, answers: Mapping[Probe, Answer]) -> Verdict:
+        """Judge the answers. One that is missing or not understood never holds."""
         try:
-            verdict = self.decide(Answers(answers))
+            return self.decide(Answers(answers))
         except Unanswered as error:
             trouble = error.trouble
-            verdict = Verdict(trouble.severity, trouble.seen, trouble.hint)
+            return Verdict(trouble.severity, trouble.seen, trouble.hint)
         except ValueError as error:
-            verdict = unknown(str(error))
-        return Finding(
-            self.kind, self.subject, verdict.severity, self.expected, verdict.seen, verdict.hint, self.commands()
-        )
+            return unknown(str(error))
+
+    def finding(self, verdict: Verdict) -> Finding:
+        """Return the verdict as a finding about this check."""
+        severity, seen, hint = verdict.severity, verdict.seen, verdict.hint
+        return Finding(self.kind, self.subject, severity, self.expected, seen, hint, self.commands())
+
+    def judge(self, answers: Mapping[Probe, Answer]) -> Finding:
+        """Turn answers into a finding."""
+        return self.finding(self.verdict(answers))
 
 
 def settled(kind: str, subject: str, expected: str, verdict: Verdict) -> Check:

@@ -65,10 +65,11 @@ class Encapsulated(Pairs):
         near, far = states[0], states[1]
         maker = ("docker", "exec", source.name, "ping", "-c", "1", "-W", "1", inner[1])
         outside = tcpdump.vxlan_filter(*outer)
-        # On a busy wire the first VXLAN packet may be another's: the inner packet is part of the filter.
+        # On a busy wire the first VXLAN packet may be another's, so the inner packet is in the filter;
+        # the outer addresses are not, so that wrong ones are seen.
         capture = OnHost(
             here.name,
-            tcpdump.capture(interface, f"{outside} and {tcpdump.inner_echo(*inner)}", maker),
+            tcpdump.capture(interface, f"{tcpdump.VXLAN} and {tcpdump.inner_echo(*inner)}", maker),
             tcpdump.by_hand(interface, outside, maker),
         )
 
@@ -91,7 +92,9 @@ def _one_vni(answers: Answers, near: OnHost, far: OnHost) -> int | Verdict:
     found = {host: o.vni if o else 0 for host, o in overlays.items()}
     each = ", ".join(f"{host}: {vni or 'no VXLAN device'}" for host, vni in found.items())
     if 0 in found.values() or len(set(found.values())) > 1:
-        return failed(f"the hosts do not have one VNI for the network ({each})", "restart Docker on both hosts")
+        return failed(
+            f"the hosts do not have one VNI for the network ({each})", "does a container of it run on both hosts?"
+        )
     return found[near.host]
 
 
@@ -124,9 +127,14 @@ def judge_capture(
 ) -> Verdict:
     """Compare what was captured with what must be in it."""
     capture = tcpdump.read_capture(text)
+    # Without a ping of its own it says nothing, even if another's passed by.
+    if capture.made in (126, 127):
+        return unknown(f"there is no ping in the image {image}", "give the container an image that has ping")
+    if "packets transmitted" not in capture.maker:
+        return unknown(f"no ping was sent: {last_line(capture.maker) or f'exit {capture.made}'}")
     packet = read_packet(capture.packets)
     if packet is None:
-        return _nothing(capture, interface, outer[0], image)
+        return _nothing(capture, interface, outer[0])
     wrong = [
         f"{what} {is_}, not {must}"
         for what, is_, must in (
@@ -138,7 +146,7 @@ def judge_capture(
         if is_ != must
     ]
     if wrong:
-        return failed("; ".join(wrong))
+        return failed("; ".join(wrong), settles=False)
     seen = (
         f"on {interface}: {packet.outer[0]} > {packet.outer[1]} udp {packet.port}, VXLAN VNI {packet.vni}, "
         f"in it {packet.inner[0]} > {packet.inner[1]} {packet.what.partition(',')[0]}"
@@ -148,15 +156,10 @@ def judge_capture(
     return ok(seen)
 
 
-def _nothing(capture: tcpdump.Capture, interface: str, address: str, image: str) -> Verdict:
-    """Say why there is no packet to judge."""
-    if capture.made in (126, 127):
-        return unknown(f"there is no ping in the image {image}", "give the container an image that has ping")
-    if "packets transmitted" not in capture.maker:
-        return unknown(f"no ping was sent: {last_line(capture.maker) or f'exit {capture.made}'}")
+def _nothing(capture: tcpdump.Capture, interface: str, address: str) -> Verdict:
     if capture.packets.strip():
         return unknown(f"tcpdump decoded something else: {last_line(capture.packets)}")
     return failed(
         f"a ping was sent, but no VXLAN packet of it left {interface}",
-        f"iptables -nvL OUTPUT; does VXLAN use another address than {address}?",
+        f"iptables -nvL OUTPUT; does the VXLAN packet leave by another interface than that of {address}?",
     )

@@ -12,11 +12,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from clusterctl.checks import checks_of
-from clusterctl.checks.probe import InContainer, Inspect, OnHost, Trouble
+from clusterctl.checks.probe import InContainer, Inspect, OnHost, Ran, Trouble
 from clusterctl.model.errors import ClusterctlError, HostError, TimedOut, Unreachable
 from clusterctl.model.finding import Finding, Severity
 from clusterctl.model.report import Report
-from clusterctl.plan.door import Exec
 
 if TYPE_CHECKING:
     from clusterctl.checks.check import Check
@@ -31,7 +30,7 @@ PARALLEL = 16
 PAUSES = (0.2, 0.5)
 """Seconds before the second and the third look."""
 
-PATIENCE = 4.0
+PATIENCE = 6.0
 """Seconds after which nothing is looked at again: what takes so long to fail does not settle by waiting."""
 
 GRACE = 8.0
@@ -50,22 +49,44 @@ def perform(lab: Lab, facts: Facts, doors: Doors, parallel: int = PARALLEL) -> R
 
 
 def look(checks: Sequence[Check], doors: Doors, parallel: int = PARALLEL) -> tuple[Finding, ...]:
-    """Ask the probes of all checks and judge; what fails and may settle is looked at again."""
+    """Ask the probes of all checks and judge; what does not hold and may settle is looked at again."""
+    once = [c for c in checks if c.looks == 1]
+    more = [c for c in checks if c.looks > 1]
+    found: dict[int, Finding] = {}
+
+    def look_once() -> None:
+        answers = ask((p for c in once for p in c.probes), doors, parallel)
+        found.update({id(c): c.judge(answers) for c in once})
+
+    # What is looked at once may take long (a name that nobody knows): the others do not wait for it.
+    aside = threading.Thread(target=look_once, name="once", daemon=True)
+    aside.start()
+    found.update(_look_again(more, doors, parallel))
+    aside.join()
+    return tuple(found[id(c)] for c in checks)
+
+
+def _look_again(checks: Sequence[Check], doors: Doors, parallel: int) -> dict[int, Finding]:
     started = time.monotonic()
-    answers = ask((p for c in checks for p in c.probes), doors, parallel)
-    findings = [c.judge(answers) for c in checks]
-    for nth, pause in enumerate(PAUSES, 2):
-        again = [i for i, c in enumerate(checks) if not findings[i].holds and c.looks >= nth]
-        if not again or time.monotonic() - started > PATIENCE:
-            break
+    found: dict[int, Finding] = {}
+    pending = list(checks)
+    for nth, pause in enumerate((0.0, *PAUSES), 1):
         time.sleep(pause)
-        answers = ask((p for i in again for p in checks[i].probes), doors, parallel)
-        for i in again:
-            found = checks[i].judge(answers)
-            # That it took a while belongs to what was seen.
-            late = f"{found.seen} (not before look {nth}: {findings[i].seen})"
-            findings[i] = replace(found, seen=late) if found.holds else found
-    return tuple(findings)
+        answers = ask((p for c in pending for p in c.probes), doors, parallel)
+        again = []
+        for check in pending:
+            verdict = check.verdict(answers)
+            now, before = check.finding(verdict), found.get(id(check))
+            if now.holds and before:  # that it took a while belongs to what was seen
+                severity = max(now.severity, check.late, key=lambda s: s.rank)
+                now = replace(now, severity=severity, seen=f"{now.seen} (at look {nth}; before: {before.seen})")
+            found[id(check)] = now
+            if verdict.severity is not Severity.OK and verdict.settles and check.looks > nth:
+                again.append(check)
+        pending = again
+        if not pending or time.monotonic() - started > PATIENCE:
+            break
+    return found
 
 
 def ask(probes: Iterable[Probe], doors: Doors, parallel: int = PARALLEL) -> dict[Probe, Answer]:
@@ -109,8 +130,7 @@ class _Job:
     def _ask(self) -> dict[Probe, Answer]:
         try:
             door = self.doors(self.probes[0].host)
-            inside = [p for p in self.probes if isinstance(p, InContainer)]
-            if len(inside) > 1:
+            if inside := [p for p in self.probes if isinstance(p, InContainer)]:
                 return _bundle(door, inside)
             return {p: _one(door, p) for p in self.probes}
         except Exception as error:  # whatever it is, it is evidence that the probe has no answer
@@ -171,32 +191,35 @@ def _trouble(error: Exception, host: str) -> Trouble:
     return Trouble(f"{host}: {type(error).__name__}: {error}")
 
 
-# Each probe is a line `one NUMBER WORD…`. They run side by side; a section is printed in one piece,
-# which stays whole in a pipe as long as it is short.
-_HEAD = r"""one() {
-  n=$1; shift
-  if command -v "$1" >/dev/null 2>&1; then o=$("$@" 2>&1 </dev/null); c=$?; else o="sh: $1: not found"; c=127; fi
+# Each probe is a line `one NUMBER SECONDS WORD…`. They run side by side; a section is printed in one
+# piece, which stays whole in a pipe as long as it is short. Old images know another `timeout`, or none.
+_HEAD = r"""t=; timeout 9 true 2>/dev/null && t=timeout
+one() {
+  n=$1 w=$2; shift 2; [ -n "$t" ] || w=
+  if command -v "$1" >/dev/null 2>&1; then o=$($t $w "$@" 2>&1 </dev/null); c=$?; else o="sh: $1: not found"; c=127; fi
   printf '\001%s %s\n%.900s\n\002\n' "$n" "$c" "$o"
 }
 """
 _SECTION = re.compile(r"\x01(\d+) (\d+)\n([^\x01\x02]*)\n\x02\n")
+_CUT = (124, 143)
+"""The exit codes of `timeout` when it ended the command: GNU's, and the signal's that busybox passes on."""
 
 
 def bundle(probes: Sequence[InContainer]) -> tuple[str, ...]:
     """Return one command that runs all of the probes' commands in their container."""
-    lines = "".join(f"one {i} {shlex.join(p.argv)} &\n" for i, p in enumerate(probes))
+    lines = "".join(f"one {i} {p.within:g} {shlex.join(p.argv)} &\n" for i, p in enumerate(probes))
     return ("sh", "-c", f"{_HEAD}{lines}wait")
 
 
-def unbundle(probes: Sequence[InContainer], output: str) -> dict[InContainer, Exec]:
+def unbundle(probes: Sequence[InContainer], output: str) -> dict[Probe, Answer]:
     """Return the answer of each probe that is whole in the output of the bundle."""
-    found = {int(n): Exec(int(code), text) for n, code, text in _SECTION.findall(output)}
+    found = {int(n): Ran(int(code), text, int(code) in _CUT) for n, code, text in _SECTION.findall(output)}
     return {p: found[i] for i, p in enumerate(probes) if i in found}
 
 
 def _bundle(door: Door, probes: Sequence[InContainer]) -> dict[Probe, Answer]:
     done = door.docker.exec(probes[0].container, bundle(probes), max(p.within for p in probes))
-    answers: dict[Probe, Answer] = {**unbundle(probes, done.output)}
+    answers = unbundle(probes, done.output)
     for probe in probes:
         if probe not in answers:  # the image has no shell, say: ask it alone
             answers[probe] = _one(door, probe)

@@ -15,18 +15,30 @@ if TYPE_CHECKING:
     from typing import Self
 
 
+QUICK = 2.0
+"""Seconds for a command in a container that takes milliseconds when all is well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ran(Exec):
+    """What a command in a container ended with. cut: it was ended because it was over its time."""
+
+    cut: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class InContainer:
     """Run a command in a container through the Docker API, so that a missing container is no exit code.
 
-    image: where a missing tool is missing. within: seconds.
+    image: where a missing tool is missing. within: seconds after which it is ended, where the image has
+    a shell to do so.
     """
 
     host: str
     container: str
     argv: tuple[str, ...]
     image: str = ""
-    within: float = 15.0
+    within: float = QUICK
 
     def line(self) -> str:
         """Return what a person would type on the host."""
@@ -98,7 +110,7 @@ class Answers:
 
     given: Mapping[Probe, Answer]
 
-    def exec(self, probe: InContainer) -> Exec:
+    def exec(self, probe: InContainer) -> Ran:
         """Return what the command in the container ended with; one that never ran is no answer."""
         answer = self._get(probe)
         if not isinstance(answer, Exec):
@@ -114,7 +126,11 @@ class Answers:
             raise Unanswered.because(f"{probe.line()}: {last_line(answer.output) or f'exit {answer.exit_code}'}")
         if answer.exit_code < 0:
             raise Unanswered.because(f"{probe.line()}: Docker did not say how it ended")
-        return answer
+        return answer if isinstance(answer, Ran) else Ran(answer.exit_code, answer.output)
+
+    def running(self, probe: InContainer) -> None:
+        """Return if the container ran, whatever its image has; Docker itself says when it did not."""
+        self._get(probe)
 
     def result(self, probe: OnHost) -> Result:
         """Return what the command on the host ended with, if that is one of its answers."""

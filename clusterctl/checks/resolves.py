@@ -26,7 +26,8 @@ class Resolves(Pairs):
 
     def between(self, lab: Lab, facts: Facts, source: Spot, target: Spot) -> Iterable[Check]:
         """Return one check: what the DNS answers, and that the container asks this DNS at all."""
-        addresses = {target.ip(n) for n in shared(source.container, target.container)}
+        networks = shared(source.container, target.container)
+        addresses, first = {target.ip(n) for n in networks}, next(iter(networks), "")
         subject = f"{source.name} → {target.name}"
         expected = f"{target.name} is {', '.join(sorted(addresses)) or 'known'} to Docker's DNS ({DNS})"
 
@@ -41,20 +42,20 @@ class Resolves(Pairs):
             if DNS not in servers[:1]:
                 return failed(f"resolv.conf of {source.name} names {', '.join(servers) or 'no server'}, not {DNS}")
             answer = answers.exec(lookup)
+            if answer.cut:
+                return failed(f"the DNS did not answer for {target.name} within {lookup.within:g} s")
             found = read_nslookup(answer.output)
             if not found:
                 # Nothing but these words says that the name is not known; usage and the like do not.
                 said = last_line(answer.output) or f"exit {answer.exit_code}"
                 if re.search(r"NXDOMAIN|can't (find|resolve)|no servers could be reached|SERVFAIL", answer.output):
-                    return failed(
-                        f"the DNS does not know {target.name}: {said}", "docker network inspect on both hosts"
-                    )
+                    return failed(f"the DNS does not know {target.name}: {said}", f"docker network inspect {first}")
                 return unknown(f"nslookup did not say an address: {said}")
             if not set(found) <= addresses:
                 return failed(
                     f"{target.name} is answered with {', '.join(found)}, "
                     f"on {target.host.name} it has {', '.join(sorted(addresses)) or 'no address of a shared network'}",
-                    "docker network inspect on both hosts shows who holds the address",
+                    f"docker network inspect {first}",
                 )
             return ok(f"{target.name} is {', '.join(found)}")
 

@@ -9,10 +9,13 @@ ABSENT = 3
 """The exit code where the host has no namespace for the network: no container of it runs there."""
 
 # "$1" the start of the network's id. The name's first number grows each time Docker makes the namespace
-# anew, so the newest one counts.
+# anew, so the newest one counts; of one that is gone a plain file may stay.
 _READ = r"""
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
-ns=$(ls -dt /run/docker/netns/[0-9]*-"$1" 2>/dev/null | head -n 1)
+ns=
+for file in $(ls -dt /run/docker/netns/[0-9]*-"$1" 2>/dev/null); do
+  if grep -q " $file " /proc/self/mountinfo; then ns=$file; break; fi
+done
 [ -n "$ns" ] || exit 3
 exec nsenter --net="$ns" sh -ec 'printf "\001 namespace\n%s\n" "$1"
 printf "\001 links\n"; ip -d -j link

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 VXLAN_PORT = 4789
+VXLAN = f"udp dst port {VXLAN_PORT}"
+"""The filter for VXLAN packets."""
 
 # "$1" seconds to listen, "$2" the interface, "$3" the filter; then what makes the packet.
 # tcpdump ends by itself after its packet. The maker starts only once tcpdump says that it listens.
@@ -70,7 +72,7 @@ def read_capture(text: str) -> Capture:
 
 def vxlan_filter(source: str, destination: str) -> str:
     """Return the filter for VXLAN packets from one host to another."""
-    return f"udp dst port {VXLAN_PORT} and src host {source} and dst host {destination}"
+    return f"{VXLAN} and src host {source} and dst host {destination}"
 
 
 def inner_echo(source: str, destination: str) -> str:
