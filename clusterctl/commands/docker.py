@@ -125,17 +125,19 @@ class RemoveContainer(Action):
 
 @dataclass(frozen=True, kw_only=True)
 class PullImage(Action):
-    """Pull an image from its registry."""
+    """Pull an image from its registry and give it the tag that the playbook calls it by."""
 
     reference: str
+    tag: str
 
     def shell(self) -> str:
-        """Return `docker pull …`."""
-        return shlex.join(["docker", "pull", self.reference])
+        """Return `docker pull …`, and `docker tag …` where the two names differ."""
+        pull = shlex.join(["docker", "pull", self.reference])
+        return pull if self.reference == self.tag else f"{pull}\n{shlex.join(['docker', 'tag', self.reference, self.tag])}"
 
     def perform(self, door: Door) -> str:
         """Pull it."""
-        door.docker.pull(self.reference)
+        door.docker.pull(self.reference, self.tag)
         return f"{self.reference} pulled"
 
 

@@ -58,7 +58,9 @@ class ProvideImages:
             )
         if image.load:
             return docker.LoadImage(host=host, title=f"load {image.tag}", archive=image.load, effect=effect)
-        return docker.PullImage(host=host, title=f"pull {image.pull}", reference=image.pull, effect=effect)
+        return docker.PullImage(
+            host=host, title=f"pull {image.pull}", reference=image.pull, tag=image.tag, effect=effect
+        )
 
 
 class RemoveImages:

@@ -57,8 +57,8 @@ class DockerDoor(Protocol):
     def remove(self, container: str) -> None:
         """Kill and remove a container; quiet when there is none."""
 
-    def pull(self, reference: str) -> None:
-        """Pull an image from its registry."""
+    def pull(self, reference: str, tag: str) -> None:
+        """Pull an image from its registry and give it this tag."""
 
     def load(self, archive: bytes) -> None:
         """Load an image from a tar that `docker save` wrote."""

@@ -196,12 +196,20 @@ class SshDocker:
         with self._calls(f"remove container {container}") as api, contextlib.suppress(docker.errors.NotFound):
             api.remove_container(container, force=True, v=True)
 
-    def pull(self, reference: str) -> None:
-        """Pull an image from its registry."""
+    def pull(self, reference: str, tag: str) -> None:
+        """Pull an image from its registry and give it this tag."""
         with self._calls(f"pull {reference}") as api:
             for event in api.pull(reference, stream=True, decode=True):
                 if "error" in event:
-                    raise HostError(self._host, f"pull {reference}: {event['error']}")
+                    raise HostError(
+                        self._host,
+                        f"pull {reference}: {event['error']}",
+                        hint="can the host reach the registry? an image can also be built or loaded: see images: "
+                        "in the playbook",
+                    )
+            if reference != tag:
+                name, _, version = tag.rpartition(":")
+                api.tag(reference, name, version)
 
     def load(self, archive: bytes) -> None:
         """Load an image from a tar that `docker save` wrote."""
