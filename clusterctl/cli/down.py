@@ -43,13 +43,15 @@ def down(
         _show(lab, keep_hosts, output)
         return
     with wiring.session(lab, "down", changes=True) as session:
+        destroys = session.provider.destroys
         _consent(session, keep_hosts=keep_hosts, yes=yes)
         done, left = _carry_out(session, keep_hosts=keep_hosts, parallel=parallel, verbose=verbose, quiet=quiet)
     seconds = time.monotonic() - started
     if output is options.Output.JSON:
         render.document(lab=lab.name, actions=done, seconds=round(seconds, 3), not_reached=left)
     else:
-        print(f"{lab.name}: {f'gone, {done} actions' if done else 'nothing to do'}, {seconds:.1f} s")
+        verb = "cleared" if keep_hosts or not destroys else "gone"
+        print(f"{lab.name}: {f'{verb}, {done} actions' if done else 'nothing to do'}, {seconds:.1f} s")
     if left:
         for host, why in left.items():
             print(f"{host}: not cleared: {why}", file=sys.stderr)

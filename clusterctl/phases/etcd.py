@@ -113,7 +113,7 @@ class RemoveEtcd:
                 yield Noop(name, "no etcd of ours")
                 continue
             if found.unit(etcd.UNIT).loaded:
-                yield Run(host=name, title="stop etcd", command=systemd.disable_and_stop(etcd.UNIT))
+                yield Run(host=name, title="stop etcd", command=systemd.disable_and_kill(etcd.UNIT))
             yield Run(
                 host=name,
                 title="remove etcd's settings, keys and data",
