@@ -92,10 +92,12 @@ class TunnelledEtcd:
                 grpc_options={"grpc.enable_http_proxy": 0}.items(),
             )
         try:
-            self._v3.status()
-            started = time.monotonic()
-            status = self._v3.status()
-            latency = time.monotonic() - started
+            # The quickest of three: the first pays for the channel, each for what else this program does meanwhile.
+            latency = float("inf")
+            for _ in range(3):
+                started = time.monotonic()
+                status = self._v3.status()
+                latency = min(latency, time.monotonic() - started)
             # Asked of the stub: the client's own members would open a channel to each of them.
             reply = self._v3.clusterstub.MemberList(
                 etcd3.etcdrpc.MemberListRequest(), self._v3.timeout, credentials=self._v3.call_credentials
