@@ -99,7 +99,7 @@ class _Agreed:
         wrong = [w for host, raw in seen.items() for w in deviations(host, raw, self.network)]
         if wrong:
             hint = f"docker network inspect {self.network.name}"
-            return failed("; ".join(wrong), hint, settles=False)
+            return failed("; ".join(wrong), hint, settles=not all(seen.values()))
         wrong = self._differences(seen)
         lists = {host: _endpoints(raw) for host, raw in seen.items()}
         # Swarm lists on each host only the containers of that host.

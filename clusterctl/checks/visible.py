@@ -68,7 +68,9 @@ class _Visible:
             each = ", ".join(f"{h}: {str(raw.get('Id'))[:12]}" for h, raw in seen.items() if raw)
             wrong.append(f"it is not one network but several of the same name ({each})")
         if wrong:
-            return failed("; ".join(wrong), f"docker network inspect {self._network.name}", settles=False)
+            return failed(
+                "; ".join(wrong), f"docker network inspect {self._network.name}", settles=not all(seen.values())
+            )
         first = next(iter(seen.values()))
         return ok(f"{str(first['Id'])[:12]}, scope {first['Scope']}, {subnet(first)} on {', '.join(seen)}")
 
