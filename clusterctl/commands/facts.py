@@ -8,17 +8,24 @@ from __future__ import annotations
 
 import base64
 import binascii
+import datetime
+import math
 import re
+from typing import TYPE_CHECKING
 
 from clusterctl.model.facts import Address, File, HostFacts, Listener, Unit
 from clusterctl.plan.command import Command, script
-from clusterctl.plan.files import STATE, WAS
-from typing import TYPE_CHECKING
+from clusterctl.plan.files import WAS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 MARK = "\x01"
+_SECTIONS = frozenset(
+    "host os machine memory disk ip links routes listen tools records files units versions end".split()
+)
+_UNPRINTABLE = {c: None for c in (*range(32), *range(127, 160)) if chr(c) not in f"{MARK}\t\n"}
+"""Control characters say nothing about a host; on a terminal they would."""
 
 # "$1": how many files follow; then the files, then the units. The daemons take long to say their version,
 # so they say it into a pipe while the rest is read.
@@ -27,7 +34,7 @@ export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 s() { printf '\001 %s\n' "$1"; }
 { dockerd --version; etcd --version; } 2>/dev/null </dev/null | {
 n=$1; shift
-s host; uname -n; uname -r; uname -m; id -un; date +%s.%N; cat /proc/uptime
+s host; uname -n; uname -r; uname -m; id -un; date +%s.%N
 s os; cat /etc/os-release 2>/dev/null
 s machine; cat /etc/machine-id 2>/dev/null; [ -d /run/systemd/system ] && echo systemd
 s memory; grep MemTotal /proc/meminfo
@@ -46,7 +53,8 @@ while [ "$n" -gt 0 ]; do
     case $1 in *.key) echo;; *) head -c 262144 "$1" | base64 -w0; echo;; esac
   fi
   shift; n=$((n-1)); done
-s units; systemctl show -p Id,LoadState,ActiveState,UnitFileState,ActiveEnterTimestampMonotonic "$@" 2>/dev/null
+s units; p=Id,LoadState,ActiveState,UnitFileState,ActiveEnterTimestamp
+systemctl show --timestamp=us+utc -p $p "$@" 2>/dev/null || TZ=UTC systemctl show -p $p "$@" 2>/dev/null
 s versions; cat; s end; }
 """.replace("@WAS@", WAS)
 
@@ -62,10 +70,12 @@ def parse(name: str, text: str, *, asked_at: float = 0.0) -> HostFacts:
     Raises ValueError when the output is cut short or is not the script's.
     """
     parts = _sections(text)
-    if "end" not in parts or len(parts.get("host", ())) < 6:
+    if not parts.keys() >= _SECTIONS or len(parts["host"]) < 5:
         raise ValueError("the host did not answer in full")
-    hostname, kernel, arch, user, now, uptime = parts["host"][:6]
-    clock, up = float(now), float(uptime.split()[0])
+    hostname, kernel, arch, user, now = parts["host"][:5]
+    clock = float(now)
+    if not math.isfinite(clock):
+        raise ValueError(f"the host's clock says {now}")
     os = _os_release(parts["os"])
     machine = parts["machine"]
     return HostFacts(
@@ -89,7 +99,7 @@ def parse(name: str, text: str, *, asked_at: float = 0.0) -> HostFacts:
         versions=_versions(parts),
         tools=frozenset(parts["tools"]),
         files=_files(parts["files"]),
-        units=_units(parts["units"], clock - up),
+        units=_units(parts["units"]),
         records=_records(parts["records"]),
     )
 
@@ -97,7 +107,7 @@ def parse(name: str, text: str, *, asked_at: float = 0.0) -> HostFacts:
 def _sections(text: str) -> dict[str, list[str]]:
     parts: dict[str, list[str]] = {}
     current: list[str] = []
-    for line in text.splitlines():
+    for line in text.translate(_UNPRINTABLE).split("\n"):
         if line.startswith(f"{MARK} "):
             current = parts.setdefault(line[2:], [])
         else:
@@ -124,7 +134,7 @@ def _addresses(lines: Iterable[str], links: Iterable[str]) -> tuple[Address, ...
     out = []
     for line in lines:
         words = line.split()
-        if "inet" in words[:3]:
+        if len(words) > 3 and words[2] == "inet":
             ip, _, prefix = words[3].partition("/")
             out.append(Address(words[1], ip, int(prefix or 32), mtu.get(words[1], 1500)))
     return tuple(out)
@@ -161,18 +171,29 @@ def _files(lines: Sequence[str]) -> dict[str, File]:
     return found
 
 
-def _units(lines: Sequence[str], booted: float) -> dict[str, Unit]:
+def _started(text: str) -> float:
+    """Read "Tue 2026-11-24 12:11:23.382427 UTC"; an older systemd says no fractions, so the second's end is taken.
+
+    It must be the clock that files are stamped with: the monotonic one stands still while a machine sleeps.
+    """
+    found = re.fullmatch(r"\w+ (\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(\.\d{1,6})? UTC", text)
+    if not found:
+        return 0.0
+    day, time, fraction = found.groups()
+    return datetime.datetime.fromisoformat(f"{day}T{time}+00:00").timestamp() + float(fraction or 0.999999)
+
+
+def _units(lines: Sequence[str]) -> dict[str, Unit]:
     found = {}
     for block in "\n".join(lines).split("\n\n"):
         values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
         if "Id" not in values:
             continue
-        entered = int(values.get("ActiveEnterTimestampMonotonic") or 0)
         found[values["Id"]] = Unit(
             active=values.get("ActiveState", ""),
             enabled=values.get("UnitFileState", ""),
             loaded=values.get("LoadState") == "loaded",
-            started=booted + entered / 1e6 if entered else 0.0,
+            started=_started(values.get("ActiveEnterTimestamp", "")),
         )
     return found
 
@@ -180,9 +201,7 @@ def _units(lines: Sequence[str], booted: float) -> dict[str, Unit]:
 def _records(lines: Iterable[str]) -> dict[str, str]:
     found = {}
     for line in lines:
-        name, _, value = line.removeprefix("./").partition(" ")
-        found[name] = _decode(value)
+        name, _, value = line.removeprefix("./").rpartition(" ")
+        if name:
+            found[name] = _decode(value)
     return found
-
-
-__all__ = ["STATE", "parse", "read_host"]
