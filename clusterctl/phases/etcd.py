@@ -82,6 +82,7 @@ class StartEtcd:
                         title="restart etcd" if running else "start etcd",
                         command=systemd.enable_and_restart(etcd.UNIT),
                         hint=JOURNAL,
+                        together=True,  # a member counts as started once a majority is
                         effect=lambda f: f.with_unit(
                             etcd.UNIT, Unit(active="active", enabled="enabled", started=time.time() + 1)
                         ),

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from clusterctl.model.errors import TimedOut
+from clusterctl.model.errors import HostError, TimedOut, Unreachable
 from clusterctl.model.facts import Facts, File, HostFacts
 from clusterctl.plan import files
 
@@ -36,11 +36,13 @@ class Action(ABC):
     title: what it does, as a user would say it.
     door: where it is carried out; the host itself unless named.
     effect: the host's facts after it, for plans that are only shown.
+    together: it ends only once other hosts have done the same, so it counts against no limit.
     """
 
     host: str
     title: str
     door: str = ""
+    together: bool = False
     effect: Effect = field(default=unchanged, repr=False, compare=False)
 
     @property
@@ -103,14 +105,11 @@ class WriteFile(Action):
             return ""
         host = facts.hosts.get(self.host)
         old = host.content(self.path) if host else ""
-        return "".join(
-            difflib.unified_diff(
-                old.splitlines(keepends=True),
-                self.content.splitlines(keepends=True),
-                f"{self.host}:{self.path}" if old else "/dev/null",
-                f"{self.host}:{self.path}",
-            )
+        name = f"{self.host}:{self.path}"
+        lines = difflib.unified_diff(
+            old.splitlines(), self.content.splitlines(), name if old else "/dev/null", name, lineterm=""
         )
+        return "".join(f"{line}\n" for line in lines)
 
     def perform(self, door: Door) -> str:
         """Write to a temporary name beside the file, then rename."""
@@ -144,10 +143,12 @@ class Condition(Protocol):
 class WaitFor(Action):
     """Wait for a condition. A deadline that passes is a failure and carries what was last seen.
 
+    What cannot be asked yet does not hold yet; only a host that cannot be reached ends the wait at once.
     within: seconds.
     """
 
     condition: Condition
+    together: bool = True
     within: float = 60.0
     hint: str = ""
 
@@ -160,7 +161,12 @@ class WaitFor(Action):
         deadline = time.monotonic() + self.within
         pause = 0.02
         while True:
-            holds, seen = self.condition.look(door)
+            try:
+                holds, seen = self.condition.look(door)
+            except Unreachable:
+                raise
+            except HostError as error:
+                holds, seen = False, error.message.removeprefix(f"{error.host}: ")
             if holds:
                 return seen
             if time.monotonic() >= deadline:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
@@ -15,6 +16,7 @@ from clusterctl.plan.phase import Noop, Phase, Section
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from contextlib import AbstractContextManager
 
     from clusterctl.plan.door import Door
 
@@ -83,6 +85,7 @@ class Runner(Generic[Wanted]):
     done: int = 0
     fresh: frozenset[Section] = frozenset()
     """The parts of the facts that nothing has changed since they were read."""
+    _counting: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def run(self, phases: Iterable[Phase[Wanted]]) -> Facts:
         """Carry the phases out in order; facts are read anew wherever something was changed since.
@@ -155,8 +158,9 @@ class Runner(Generic[Wanted]):
         lanes: dict[str, list[Action]] = {}
         for action in actions:
             lanes.setdefault(action.host, []).append(action)
-        with ThreadPoolExecutor(min(self.parallel, len(lanes)), thread_name_prefix="lane") as pool:
-            futures = {host: pool.submit(self._lane, lane) for host, lane in lanes.items()}
+        slots = threading.BoundedSemaphore(self.parallel)
+        with ThreadPoolExecutor(len(lanes), thread_name_prefix="lane") as pool:
+            futures = {host: pool.submit(self._lane, lane, slots) for host, lane in lanes.items()}
         errors: dict[str, ClusterctlError] = {}
         for host, future in futures.items():
             error = future.exception()
@@ -168,16 +172,22 @@ class Runner(Generic[Wanted]):
             raise HostsFailed(title, errors, [h for h in lanes if h not in errors])
         self._check_stop(f"the phase after {title!r}")
 
-    def _lane(self, actions: Sequence[Action]) -> None:
+    def _lane(self, actions: Sequence[Action], slots: AbstractContextManager[object]) -> None:
         for action in actions:
-            if self.stop.is_set():
-                return
-            self.listener.action_started(action)
-            started = time.monotonic()
-            try:
-                evidence = action.perform(self.doors(action.at))
-            except Exception as error:
-                self.listener.action_failed(action, time.monotonic() - started, error)
-                raise
+            # One that needs its peers must not hold the slot that they need.
+            with nullcontext() if action.together else slots:
+                if self.stop.is_set():
+                    return
+                self._deed(action)
+
+    def _deed(self, action: Action) -> None:
+        self.listener.action_started(action)
+        started = time.monotonic()
+        try:
+            evidence = action.perform(self.doors(action.at))
+        except Exception as error:
+            self.listener.action_failed(action, time.monotonic() - started, error)
+            raise
+        with self._counting:
             self.done += 1
-            self.listener.action_finished(action, time.monotonic() - started, evidence)
+        self.listener.action_finished(action, time.monotonic() - started, evidence)
