@@ -71,7 +71,9 @@ class Result:
     def tail(self, lines: int = 4) -> str:
         """Return the last lines of what it printed, stderr first choice, on one line."""
         text = self.stderr.strip() or self.stdout.strip()
-        return " | ".join(line.strip() for line in text.splitlines()[-lines:])
+        line = " | ".join(line.strip() for line in text.splitlines()[-lines:])
+        # It goes to terminals and files, where control characters would be more than text.
+        return "".join(c if c.isprintable() else " " for c in line)
 
     def expect(self, doing: str = "", hint: str = "") -> Result:
         """Return self, or raise CommandFailed when the exit code is not an expected one."""

@@ -19,7 +19,7 @@ if [ -n "$4" ] && [ ! -e "$4" ] && [ ! -e "$4.absent" ]; then
   mkdir -p "$(dirname "$4")"
   if [ -e "$1" ]; then cp -p "$1" "$4.part"; mv "$4.part" "$4"; else : > "$4.absent"; fi
 fi
-t=$(mktemp "$1.clusterctl.XXXXXX"); trap 'rm -f "$t"' EXIT
+t=$(mktemp "$1.clusterctl.XXXXXX"); trap 'rm -f "$t"' EXIT; trap 'exit 143' HUP INT TERM
 cat > "$t"; chown "$3" "$t"; chmod "$2" "$t"
 if ! mv -fT "$t" "$1" 2>/dev/null; then cat "$t" > "$1"; fi"""
 
@@ -53,5 +53,7 @@ def put_back(path: str) -> Command:
 def here_document(path: str, body: str, mode: int, owner: str) -> str:
     """Return what a person would type to write the file."""
     user, _, group = owner.partition(":")
-    place = shlex.quote(path)
-    return f"install -D -m {mode:04o} -o {user} -g {group} /dev/stdin {place} <<'EOF'\n{body}\nEOF"
+    place, end = shlex.quote(path), "EOF"
+    while end in body.split("\n"):
+        end += "_"
+    return f"install -D -m {mode:04o} -o {user} -g {group} /dev/stdin {place} <<'{end}'\n{body}\n{end}"
