@@ -34,7 +34,7 @@ class IssueCertificates:
         self._authority = authority
 
     def plan(self, lab: Lab, facts: Facts) -> Iterator[Action | Noop]:
-        """Issue what a host lacks or what no longer fits; a pair's key is written before its certificate."""
+        """Issue what a host lacks or what no longer fits."""
         authority = self._authority()
         now = datetime.datetime.now(datetime.UTC)
         for host in lab.inventory.hosts.values():
@@ -72,7 +72,7 @@ class IssueCertificates:
             return
         pair = authority.issue(f"{host.name} {'etcd' if server else 'docker'}", addresses, server=server, now=now)
         what = "etcd's" if server else "Docker's"
-        yield WriteFile(
+        write_key = WriteFile(
             host=host.name,
             title=f"write {what} key",
             path=key,
@@ -81,9 +81,11 @@ class IssueCertificates:
             owner=owner,
             secret=True,
         )
-        yield WriteFile(
+        write_certificate = WriteFile(
             host=host.name,
             title=f"write {what} certificate ({why or 'its key was not safe'})",
             path=certificate,
             content=pair.certificate,
         )
+        # A run that ends between the two must leave the half that is seen to be wrong: nobody reads a key.
+        yield from (write_key, write_certificate) if why else (write_certificate, write_key)

@@ -214,7 +214,7 @@ class LeaveStore:
         running = found.unit(UNIT).active in {"active", "activating"}
         if running and state[:1] and state[0] != "active":
             yield Run(host=name, title="stop Docker, as it was", command=systemd.stop("docker.socket", UNIT))
-        elif running and (changed or (found.docker and found.docker.store)):
+        elif (running or state[:1] == ["active"]) and (changed or (found.docker and found.docker.store)):
             yield Run(host=name, title="restart Docker without a store", command=systemd.restart(UNIT), hint=JOURNAL)
         elif changed:
             yield Run(host=name, title="make systemd forget the drop-in", command=systemd.reload_units())

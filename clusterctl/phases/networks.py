@@ -49,10 +49,24 @@ def _with_network(network: Network, lab: str, scope: str) -> Effect:
     def effect(facts: HostFacts) -> HostFacts:
         if facts.docker is None:
             return facts
-        made = NetworkFacts("", network.name, network.driver, scope, network.subnet, labels={LABEL: lab})
+        made = NetworkFacts(
+            "", network.name, network.driver, scope, network.subnet, network.gateway, {LABEL: lab}, network.options
+        )
         return replace(facts, docker=replace(facts.docker, networks={**facts.docker.networks, network.name: made}))
 
     return effect
+
+
+def _other(network: Network, found: NetworkFacts) -> str:
+    """Return how the network that is there differs from the playbook's, "" where it does not."""
+    if (found.driver, found.subnet) != (network.driver, network.subnet):
+        return f"{found.driver} {found.subnet}, the playbook wants {network.driver} {network.subnet}"
+    if network.gateway and found.gateway != network.gateway:
+        return f"one with gateway {found.gateway or 'of its own'}, the playbook wants {network.gateway}"
+    for name, value in network.options.items():
+        if found.options.get(name) != value:
+            return f"one with {name}={found.options.get(name, '')}, the playbook wants {name}={value}"
+    return ""
 
 
 class CreateNetworks:
@@ -72,12 +86,11 @@ class CreateNetworks:
                 steps += self._record_gateway(facts, seers)
             there = {h: n for h in seers if (d := facts.docker(h)) and (n := d.networks.get(network.name))}
             for host, found in there.items():
-                if (found.driver, found.subnet) != (network.driver, network.subnet):
+                if why := _other(network, found):
                     reasons.append(
                         Reason(
                             host,
-                            f"network {network.name} is there as {found.driver} {found.subnet}, "
-                            f"the playbook wants {network.driver} {network.subnet}",
+                            f"network {network.name} is there as {why}",
                             "clusterctl down, then up",
                         )
                     )

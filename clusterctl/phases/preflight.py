@@ -35,6 +35,11 @@ class Preflight:
     def plan(self, lab: Lab, facts: Facts) -> Iterator[Action | Noop]:
         """Raise Refused with every reason; nothing is ever to be done."""
         reasons = [
+            Reason(host, facts.missing.get(host, "it was not asked").removeprefix(f"{host}: "), "is it up?")
+            for host in lab.inventory.hosts
+            if host not in facts.hosts
+        ]
+        reasons += [
             reason
             for host in lab.inventory.hosts.values()
             if host.name in facts.hosts
