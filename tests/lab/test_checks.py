@@ -4,10 +4,12 @@ import contextlib
 import json
 import time
 
+import labs
 import pytest
 
 pytestmark = pytest.mark.lab
 
+PLAYBOOK = labs.ROOT / "playbooks/overlay.yml"
 NS = "nsenter --net=$(grep -o '/run/docker/netns/[0-9]*-[0-9a-f]*' /proc/self/mountinfo | head -n 1)"
 DROP = "OUTPUT -p udp --dport 4789 -j DROP"
 NEGATIVES = """\
@@ -16,7 +18,7 @@ NEGATIVES = """\
 """
 
 
-def findings(lab, playbook="playbooks/overlay.yml", check=0):
+def findings(lab, playbook=PLAYBOOK, check=0):
     """Return the findings of `verify` by kind and subject; those of one kind and subject together."""
     report = json.loads(lab.cli("verify", str(playbook), "-o", "json", check=check).stdout)["report"]
     found = {}
@@ -38,7 +40,7 @@ def playbook(tmp_path):
     """Write the overlay's playbook with other expectations, or with a text in it replaced."""
 
     def write(expect="", old="", new=""):
-        text = open("playbooks/overlay.yml").read()
+        text = PLAYBOOK.read_text()
         if expect:
             text = text.partition("expect:")[0] + "expect:\n" + expect
         path = tmp_path / "playbook.yml"
