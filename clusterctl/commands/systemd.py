@@ -49,6 +49,11 @@ def reload_units() -> Command:
     return command("systemctl", "daemon-reload")
 
 
+def forget(unit: str) -> Command:
+    """Make systemd forget a unit whose files are gone: also that it was killed, which it lists as a failure."""
+    return script('systemctl daemon-reload; systemctl reset-failed "$1" 2>/dev/null || true', unit)
+
+
 def set_hostname(name: str) -> Command:
     """Set the static hostname, which sets the kernel's as well."""
     return command("hostnamectl", "set-hostname", name)

@@ -120,4 +120,4 @@ class RemoveEtcd:
                 title="remove etcd's settings, keys and data",
                 command=command("rm", "-rf", etcd.UNIT_FILE, etcd.FOLDER, etcd.DATA),
             )
-            yield Run(host=name, title="make systemd forget the unit", command=systemd.reload_units())
+            yield Run(host=name, title="make systemd forget the unit", command=systemd.forget(etcd.UNIT))

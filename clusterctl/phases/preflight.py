@@ -35,7 +35,7 @@ class Preflight:
     def plan(self, lab: Lab, facts: Facts) -> Iterator[Action | Noop]:
         """Raise Refused with every reason; nothing is ever to be done."""
         reasons = [
-            Reason(host, facts.missing.get(host, "it was not asked").removeprefix(f"{host}: "), "is it up?")
+            Reason(host, facts.missing.get(host, "it was not asked").removeprefix(f"{host}: "))
             for host in lab.inventory.hosts
             if host not in facts.hosts
         ]
