@@ -36,21 +36,23 @@ def down(
 ) -> None:
     """Take it all away: containers, network, store, etcd, names; then the hosts that were made for the lab."""
     from clusterctl.cli import render, wiring
+    from clusterctl.providers.registry import provider
 
     lab = wiring.load(inventory, None)
     started = time.monotonic()
     if dry_run:
         _show(lab, keep_hosts, output)
         return
+    destroys = provider(lab.inventory.provider).destroys and not keep_hosts
+    if not yes:
+        _consent(lab, destroys=destroys)
     with wiring.session(lab, "down", changes=True) as session:
-        destroys = session.provider.destroys
-        _consent(session, keep_hosts=keep_hosts, yes=yes)
         done, left = _carry_out(session, keep_hosts=keep_hosts, parallel=parallel, verbose=verbose, quiet=quiet)
     seconds = time.monotonic() - started
     if output is options.Output.JSON:
         render.document(lab=lab.name, actions=done, seconds=round(seconds, 3), not_reached=left)
     else:
-        verb = "cleared" if keep_hosts or not destroys else "gone"
+        verb = "gone" if destroys else "cleared"
         print(f"{lab.name}: {f'{verb}, {done} actions' if done else 'nothing to do'}, {seconds:.1f} s")
     if left:
         for host, why in left.items():
@@ -58,16 +60,12 @@ def down(
         raise typer.Exit(4)
 
 
-def _consent(session: Session, *, keep_hosts: bool, yes: bool) -> None:
+def _consent(lab: Lab, *, destroys: bool) -> None:
     """Name what goes, and ask. No terminal and no --yes is an error."""
     from clusterctl.model.errors import InputError
 
-    lab = session.lab
     hosts = ", ".join(lab.inventory.hosts)
-    made = session.provider.destroys and not keep_hosts
-    what = f"lab {lab.name}: clear {hosts}" + (", then DESTROY these hosts" if made else "")
-    if yes:
-        return
+    what = f"lab {lab.name}: clear {hosts}" + (", then DESTROY these hosts" if destroys else "")
     if not sys.stdin.isatty():
         raise InputError(f"{what}: not without consent", hint="add --yes")
     typer.confirm(f"{what}. Go on?", abort=True, err=True)

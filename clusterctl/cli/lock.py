@@ -9,7 +9,8 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from clusterctl.model.errors import Locked
+from clusterctl.model.errors import Locked, Reason, Refused
+from clusterctl.plan.action import MACHINE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,10 +21,14 @@ if TYPE_CHECKING:
 def held(path: Path, lab: str, doing: str) -> Iterator[None]:
     """Hold the lab's lock. The kernel gives it back if we die; the file goes with us.
 
-    Raises Locked when another run holds it.
+    Raises Locked when another run holds it, Refused where it cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle = _acquire(path, lab)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = _acquire(path, lab)
+    except OSError as error:
+        hint = "CLUSTERCTL_STATE names the folder that labs are kept in"
+        raise Refused([Reason(MACHINE, f"{error.filename}: {error.strerror}", hint)]) from error
     try:
         os.ftruncate(handle, 0)
         os.write(handle, json.dumps({"pid": os.getpid(), "since": time.time(), "doing": doing}).encode())
@@ -41,7 +46,7 @@ def _acquire(path: Path, lab: str) -> int:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             holder = os.read(handle, 4096).decode("utf-8", "replace")
             os.close(handle)
             raise Locked(f"lab {lab}: {_who(holder)}", hint="wait for it to end, then run this again") from None

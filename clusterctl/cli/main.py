@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 
 from clusterctl import __version__
 from clusterctl.cli import down, schema, status, up, validate, verify
-from clusterctl.model.errors import ClusterctlError, InputError
+from clusterctl.model.errors import ClusterctlError, InputError, Refused
 
 app = typer.Typer(
     name="clusterctl",
@@ -41,10 +42,8 @@ def _root(
 
 def wants_json(argv: list[str]) -> bool:
     """Whether the command line asks for JSON, even one that could not be parsed."""
-    joined = " ".join(argv)
-    return any(f"{flag} json" in joined or f"{flag}=json" in joined for flag in ("-o", "--output")) or (
-        os.environ.get("CLUSTERCTL_OUTPUT") == "json"
-    )
+    said = re.findall(r"(?:^|\s)(?:-o[ =]?|--output[ =])(\S+)", " ".join(argv))
+    return (said[-1] if said else os.environ.get("CLUSTERCTL_OUTPUT")) == "json"
 
 
 def complain(error: ClusterctlError) -> None:
@@ -76,11 +75,38 @@ def _interrupted(number: int, frame: object) -> NoReturn:
     os._exit(130)
 
 
+USAGE: Any = typer.BadParameter.__mro__[1]
+"""What typer raises when a command line cannot be parsed; it has no public name for it."""
+
+
+def _run() -> int:
+    """Run the command; what typer and the system raise becomes an error of ours."""
+    try:
+        return app(standalone_mode=False) or 0
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        if not error.filename:
+            raise
+        raise ClusterctlError(f"{error.filename}: {error.strerror}") from error
+    except typer.Abort:
+        no = ClusterctlError("not without consent; nothing was changed")
+        no.exit_code = Refused.exit_code
+        raise no from None
+    except USAGE as error:
+        if not sys.argv[1:]:
+            error.show()
+            return InputError.exit_code
+        context = error.ctx
+        raise InputError(error.format_message(), hint=f"{context.command_path} -h" if context else "") from None
+
+
 def main() -> NoReturn:
     """Run the program."""
     signal.signal(signal.SIGINT, _interrupted)
     try:
-        app()
+        code = _run()
+        sys.stdout.flush()
     except ClusterctlError as error:
         complain(error)
         sys.exit(error.exit_code)
@@ -88,4 +114,4 @@ def main() -> NoReturn:
         # The reader of our output has left; there is nobody to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
-    sys.exit(0)
+    sys.exit(code)

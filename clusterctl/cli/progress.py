@@ -129,7 +129,9 @@ class LiveProgress:
     def nothing_to_do(self, noop: Noop) -> None:
         """Show why, when verbose."""
         if self._verbose:
-            self._console.print(f"  [cyan]{noop.host}[/]  [dim]{noop.reason}[/]", highlight=False)
+            from rich.text import Text
+
+            self._console.print(Text.assemble("  ", (noop.host, "cyan"), "  ", (noop.reason, "dim")))
 
     def action_started(self, action: Action) -> None:
         """Show the step."""

@@ -91,7 +91,7 @@ def _print(found: Status) -> None:
 
     made = render.table("", "host", "address", "roles", "system", "kernel", title=f"lab {found.lab}: hosts")
     for host in found.hosts:
-        made.add_row(mark(host), host.name, host.address, ", ".join(host.roles), host.system, host.kernel)
+        made.add_row(mark(host), host.name, host.address, ", ".join(host.roles), Text(host.system), Text(host.kernel))
     out.print(made)
     made = render.table("", "member", "role", "version", "latency", "db", "raft index", title="etcd")
     for member in found.etcd:
@@ -110,7 +110,12 @@ def _print(found: Status) -> None:
     out.print()
     made = render.table("", "host", "engine", "cluster store", "advertised as", "peers", title="Docker")
     for daemon in found.docker:
-        made.add_row(mark(daemon), daemon.host, daemon.version, daemon.store, daemon.advertise, ", ".join(daemon.peers))
+        made.add_row(
+            mark(daemon),
+            daemon.host,
+            *map(Text, (daemon.version, daemon.store, daemon.advertise)),
+            ", ".join(daemon.peers),
+        )
     out.print(made)
     made = render.table("", "network", "driver", "subnet", "on", title="networks")
     for network in found.networks:

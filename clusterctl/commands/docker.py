@@ -133,7 +133,9 @@ class PullImage(Action):
     def shell(self) -> str:
         """Return `docker pull …`, and `docker tag …` where the two names differ."""
         pull = shlex.join(["docker", "pull", self.reference])
-        return pull if self.reference == self.tag else f"{pull}\n{shlex.join(['docker', 'tag', self.reference, self.tag])}"
+        return (
+            pull if self.reference == self.tag else f"{pull}\n{shlex.join(['docker', 'tag', self.reference, self.tag])}"
+        )
 
     def perform(self, door: Door) -> str:
         """Pull it."""
