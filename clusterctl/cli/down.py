@@ -38,7 +38,7 @@ def down(
     from clusterctl.cli import render, wiring
     from clusterctl.providers.registry import provider
 
-    lab = wiring.load(inventory, None)
+    lab = wiring.load(inventory, None, hosts_only=True)
     started = time.monotonic()
     if dry_run:
         _show(lab, keep_hosts, output)
@@ -61,36 +61,34 @@ def down(
 
 
 def _consent(lab: Lab, *, destroys: bool) -> None:
-    """Name what goes, and ask. No terminal and no --yes is an error."""
-    from clusterctl.model.errors import InputError
+    """Name what goes, and ask; before the lock is taken, as nobody else should wait for an answer."""
+    from clusterctl.cli.consent import ask
 
-    hosts = ", ".join(lab.inventory.hosts)
-    what = f"lab {lab.name}: clear {hosts}" + (", then DESTROY these hosts" if destroys else "")
-    if not sys.stdin.isatty():
-        raise InputError(f"{what}: not without consent", hint="add --yes")
-    typer.confirm(f"{what}. Go on?", abort=True, err=True)
+    what = f"lab {lab.name}: clear {', '.join(lab.inventory.hosts)}"
+    ask(what + (", then DESTROY these hosts" if destroys else ""), yes=False)
 
 
 def _carry_out(
     session: Session, *, keep_hosts: bool, parallel: int, verbose: bool, quiet: bool
 ) -> tuple[int, dict[str, str]]:
     from clusterctl import recipes
-    from clusterctl.cli.interrupt import stopping
-    from clusterctl.cli.progress import shown
-    from clusterctl.model.errors import ClusterctlError
+    from clusterctl.cli.work import shown_work
+    from clusterctl.model.errors import HostsFailed
 
-    with stopping(session.stop), shown(verbose=verbose, quiet=quiet) as listener:
+    destroyed = session.provider.destroys and not keep_hosts
+    with shown_work(session, verbose=verbose, quiet=quiet) as listener:
         runner = session.runner(listener, parallel=parallel, tolerant=True)
         try:
             missing = dict(runner.run(recipes.clear()).missing)
-            if session.provider.destroys and not keep_hosts:
-                # A host that does not answer goes all the same: what it held goes with it.
-                missing = {}
-            if not missing and not keep_hosts:
-                runner.run(session.provider.down)
-        except ClusterctlError as error:
-            error.transcript = session.transcript
-            raise
+        except HostsFailed as error:
+            if not destroyed:
+                raise
+            # A host that cannot be cleared goes all the same: what it held goes with it.
+            print("\n".join(error.lines()), file=sys.stderr)
+        if destroyed:
+            missing = {}
+        if not missing and not keep_hosts:
+            runner.run(session.provider.down)
     return runner.done, missing
 
 

@@ -59,23 +59,17 @@ def up(
 def _carry_out(session: Session, *, parallel: int, verbose: bool, quiet: bool) -> tuple[int, Report]:
     from clusterctl import recipes
     from clusterctl.cli import wiring
-    from clusterctl.cli.interrupt import stopping
-    from clusterctl.cli.progress import shown
     from clusterctl.cli.verify import prove
-    from clusterctl.model.errors import ClusterctlError
+    from clusterctl.cli.work import shown_work
     from clusterctl.plan.phase import Section
 
-    with stopping(session.stop), shown(verbose=verbose, quiet=quiet) as listener:
+    with shown_work(session, verbose=verbose, quiet=quiet) as listener:
         runner = session.runner(listener, parallel=parallel)
-        try:
-            facts = runner.run(recipes.up(session.provider, session.authority))
-            wiring.write_private(session.lab.state / wiring.PLAYBOOK, session.lab.playbook_text)
-            # Facts that nothing was done since are as good as new ones.
-            current = frozenset({Section.HOST, Section.DOCKER}) <= runner.fresh
-            return runner.done, prove(session, listener, facts if current else None)
-        except ClusterctlError as error:
-            error.transcript = session.transcript
-            raise
+        facts = runner.run(recipes.up(session.provider, session.authority))
+        wiring.write_private(session.lab.state / wiring.PLAYBOOK, session.lab.playbook_text)
+        # Facts that nothing was done since are as good as new ones.
+        current = frozenset({Section.HOST, Section.DOCKER}) <= runner.fresh
+        return runner.done, prove(session, listener, facts if current else None)
 
 
 def _show(lab: Lab, output: options.Output) -> None:

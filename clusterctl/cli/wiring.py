@@ -26,6 +26,7 @@ from clusterctl.providers.registry import provider as find_provider
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
     from clusterctl.plan.door import Door
     from clusterctl.plan.runner import Listener
     from clusterctl.providers import Provider
@@ -55,8 +56,11 @@ def read_text(path: Path, what: str, hint: str = "") -> str:
         raise InputError(f"{what} {path}: {why}", hint=hint) from error
 
 
-def load(inventory_file: Path, playbook_file: Path | None) -> Lab:
-    """Read and check both files. Without a playbook, the one that the lab was brought up with is taken."""
+def load(inventory_file: Path, playbook_file: Path | None, *, hosts_only: bool = False) -> Lab:
+    """Read and check both files. Without a playbook, the one that the lab was brought up with is taken.
+
+    hosts_only: do without a playbook where there is none. Raises InputError with the problems of both.
+    """
     from clusterctl.checks import KINDS
 
     text = read_text(inventory_file, "inventory", "name one with -i; inventory/local.yml is an example")
@@ -68,7 +72,10 @@ def load(inventory_file: Path, playbook_file: Path | None) -> Lab:
     if playbook_file is None:
         kept = state_base() / inventory.name / PLAYBOOK if inventory else DEFAULT_PLAYBOOK
         playbook_file = kept if kept.exists() else DEFAULT_PLAYBOOK
-    playbook_text = read_text(playbook_file, "playbook", "playbooks/overlay.yml is an example")
+    if hosts_only and not playbook_file.exists():
+        playbook_text = "name: none\n"
+    else:
+        playbook_text = read_text(playbook_file, "playbook", "playbooks/overlay.yml is an example")
     playbook = None
     try:
         playbook = load_playbook(playbook_text, str(playbook_file), KINDS)

@@ -7,16 +7,20 @@ connection joins the two, so no TCP port is needed and no second login is made.
 from __future__ import annotations
 
 import contextlib
-from typing import Any, TYPE_CHECKING
+import shlex
+import threading
+from typing import TYPE_CHECKING, Any
 
 import docker.errors
+import paramiko
 import requests.exceptions
 import urllib3
 from docker import APIClient
 from docker.transport.sshconn import SSHConnectionPool, SSHHTTPAdapter
 from docker.types import EndpointConfig, IPAMConfig, IPAMPool
+from docker.utils.socket import frames_iter
 
-from clusterctl.model.errors import HostError
+from clusterctl.model.errors import HostError, TimedOut
 from clusterctl.model.facts import ContainerFacts, DockerFacts, Endpoint, ImageFacts, NetworkFacts
 from clusterctl.plan.door import Exec
 
@@ -99,7 +103,13 @@ class SshDocker:
             yield self._client()
         except docker.errors.APIError as error:
             raise HostError(self._host, f"{doing}: {error.explanation or error}") from error
-        except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
+        except (
+            docker.errors.DockerException,
+            requests.exceptions.RequestException,
+            paramiko.SSHException,
+            EOFError,
+            OSError,
+        ) as error:
             raise HostError(
                 self._host,
                 f"{doing}: Docker does not answer: {error}",
@@ -224,12 +234,22 @@ class SshDocker:
             api.remove_image(tag)
 
     def exec(self, container: str, argv: Sequence[str], within: float = 10.0) -> Exec:
-        """Run a command in a container. Raises HostError when the container is missing or not running."""
+        """Run a command in a container. Raises HostError when it is missing or not running, TimedOut."""
         with self._calls(f"exec in container {container}") as api:
             made = api.exec_create(container, list(argv))
-            output = api.exec_start(made["Id"])
+            channel = api.exec_start(made["Id"], socket=True)
+            # docker-py waits for output without an end; a channel that closes is one.
+            timer = threading.Timer(within, channel.close)
+            timer.start()
+            try:
+                output = b"".join(data for _, data in frames_iter(channel, tty=False))
+            finally:
+                timer.cancel()
             code = api.exec_inspect(made["Id"])["ExitCode"]
-        return Exec(-1 if code is None else code, output.decode("utf-8", "replace"))
+        text = output.decode("utf-8", "replace")
+        if code is None:
+            raise TimedOut(self._host, f"docker exec {container} {shlex.join(argv)}", within, text[-300:])
+        return Exec(code, text)
 
     def inspect_network(self, name: str) -> Mapping[str, object]:
         """Return what `docker network inspect` prints for this network; empty where there is none."""

@@ -37,14 +37,20 @@ OUTPUT_LIMIT = 4 * 1024 * 1024
 
 
 class _Piped(Remote):  # type: ignore[misc]  # fabric is not typed
-    """Fabric's runner, but standard input goes over in one piece; the original sends a byte every 10 ms."""
+    """Fabric's runner, but standard input goes over in one piece; the original sends a byte every 10 ms.
+
+    Only commands with input have a stream to send: an end of file for a command that has ended already
+    refers to a channel that is gone, and sshd then drops the whole connection.
+    """
 
     input_sleep = 0.004
 
     def handle_stdin(self, input_: Any, output: Any, echo: bool = False) -> None:
         """Send everything there is to read, then close."""
-        self.channel.sendall(input_.read())
-        self.close_proc_stdin()
+        # A command may end before it has read everything; its exit code says more than our broken pipe.
+        with contextlib.suppress(OSError):
+            self.channel.sendall(input_.read())
+            self.close_proc_stdin()
 
 
 class SshDoor:
@@ -95,6 +101,8 @@ class SshDoor:
         with self._opening:
             if self.connection.is_connected:
                 return
+            # What ran over a connection that broke has broken with it.
+            self._close_riders()
             self._connect()
             transport = self.connection.transport
             # A dead peer must be noticed: paramiko waits an hour for a channel by default.
@@ -158,7 +166,8 @@ class SshDoor:
         """Return the line that goes over: quoted once, ended on the host when it is over its time."""
         limit = ("timeout", "-k", str(KILL_AFTER), f"{command.within:g}")
         sudo = ("sudo", "-n") if command.root and self.needs_sudo else ()
-        return shlex.join((*sudo, *limit, *command.argv))
+        line = shlex.join((*sudo, *limit, *command.argv))
+        return line if command.input else f"{line} </dev/null"
 
     def run(self, command: Command) -> Result:
         """Run the command. Raises Unreachable when the connection is gone, TimedOut when it is over its time."""
@@ -172,7 +181,7 @@ class SshDoor:
                     warn=True,
                     pty=False,
                     encoding="utf-8",
-                    in_stream=io.BytesIO(command.input),
+                    in_stream=io.BytesIO(command.input) if command.input else False,
                     timeout=command.within + KILL_AFTER + 5,
                 )
             except CommandTimedOut as error:
@@ -224,10 +233,16 @@ class SshDoor:
 
     def close(self) -> None:
         """Close everything that runs over the connection, then the connection. Never raises."""
-        for close in (*reversed(self._closers), self.connection.close):
+        self._close_riders()
+        with contextlib.suppress(Exception):
+            self.connection.close()
+
+    def _close_riders(self) -> None:
+        for close in reversed(self._closers):
             with contextlib.suppress(Exception):
                 close()
         self._closers.clear()
+        self._docker = self._etcd = None
 
 
 def _why(error: BaseException) -> str:
