@@ -12,7 +12,7 @@ from clusterctl.model.facts import DockerFacts, Unit
 from clusterctl.model.inventory import Role
 from clusterctl.plan import files
 from clusterctl.plan.action import Run, WaitFor, WriteFile
-from clusterctl.plan.command import command
+from clusterctl.plan.command import script
 from clusterctl.plan.phase import Noop, Section, steps
 from clusterctl.stores import etcd
 
@@ -30,6 +30,9 @@ RECORD = "docker.service"
 JOURNAL = "journalctl -u docker -n 50"
 NODES = "/docker/nodes"
 NEEDS_RESTART_FOR = (etcd.DAEMON_JSON, etcd.CA, etcd.DOCKER_CERT)
+
+# "$1": a file; its folder goes with it when nothing else is there.
+_REMOVE = 'rm -f "$1"; rmdir "$(dirname "$1")" 2>/dev/null || true'
 
 
 @dataclass(frozen=True)
@@ -208,7 +211,7 @@ class LeaveStore:
             yield Run(
                 host=name,
                 title="remove Docker's drop-in",
-                command=command("rm", "-f", etcd.DROP_IN),
+                command=script(_REMOVE, etcd.DROP_IN),
             )
         state = found.records.get(RECORD, "").split()
         running = found.unit(UNIT).active in {"active", "activating"}
