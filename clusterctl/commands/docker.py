@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clusterctl.model.errors import InputError
+from clusterctl.commands.systemd import restart
+from clusterctl.model.errors import HostError, InputError
 from clusterctl.plan.action import Action
 from clusterctl.plan.command import script
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
     from clusterctl.plan.command import Command
     from clusterctl.plan.door import Door
+
+STALE_SANDBOX = 'failed get network namespace ""'
+"""Docker 20.10 restores an overlay's sandbox after a crash though its namespace is gone (libnetwork 2322)."""
 
 
 def _pairs(flag: str, values: Mapping[str, str]) -> list[str]:
@@ -100,11 +104,22 @@ class RunContainer(Action):
         return "\n".join([first, *rest])
 
     def perform(self, door: Door) -> str:
-        """Run it."""
+        """Run it; where a crash left Docker with sandboxes that are gone, after a second start of Docker."""
+        try:
+            self._run(door)
+        except HostError as error:
+            if STALE_SANDBOX not in error.message:
+                raise
+            door.docker.remove(self.name)
+            door.run(restart("docker.service")).expect("start Docker once more")
+            self._run(door)
+            return f"{self.name} started, after Docker was started once more: it held on to sandboxes from a crash"
+        return f"{self.name} started"
+
+    def _run(self, door: Door) -> None:
         door.docker.run(self.name, self.image, self.argv, network=self.networks[0], labels=self.labels, options={})
         for network in self.networks[1:]:
             door.docker.connect(network, self.name)
-        return f"{self.name} started"
 
 
 @dataclass(frozen=True, kw_only=True)
