@@ -114,7 +114,9 @@ class RemoveEtcd:
                 yield Noop(name, "no etcd of ours")
                 continue
             if found.unit(etcd.UNIT).loaded:
-                yield Run(host=name, title="stop etcd", command=systemd.disable_and_kill(etcd.UNIT))
+                # A way down that was cut short may have removed the file already; then there is nothing to disable.
+                end = systemd.disable_and_kill if found.file(etcd.UNIT_FILE) else systemd.stop
+                yield Run(host=name, title="stop etcd", command=end(etcd.UNIT))
             yield Run(
                 host=name,
                 title="remove etcd's settings, keys and data",
