@@ -26,7 +26,8 @@ HOSTILE = 'a\'; touch gone; "$(id)" `id` \n-x'
                 options={"o": "1 2"},
                 labels={"l": "x"},
             ),
-            "docker network create --driver overlay --subnet 10.0.0.0/24 --gateway 10.0.0.9 --opt 'o=1 2' --label l=x n",
+            "docker network create --driver overlay --subnet 10.0.0.0/24 --gateway 10.0.0.9 "
+            "--opt 'o=1 2' --label l=x n",
         ),
         (
             docker.CreateNetwork(**AT, name="n", driver="bridge", subnet="10.0.0.0/24"),

@@ -145,7 +145,8 @@ def test_tools_that_are_missing_leave_their_facts_empty() -> None:
 
 
 def test_every_way_an_address_may_be_listened_on() -> None:
-    lines = "udp UNCONN 0 0 127.0.0.53%lo:53 0.0.0.0:*\ntcp LISTEN 0 1 *:80 *:*\ntcp LISTEN 0 1 [::1]:x [::]:*\nraw a b c d\n"
+    lines = "udp UNCONN 0 0 127.0.0.53%lo:53 0.0.0.0:*\ntcp LISTEN 0 1 *:80 *:*\n"
+    lines += "tcp LISTEN 0 1 [::1]:x [::]:*\nraw a b c d\n"
     found = replaced("\x01 listen\n", f"\x01 listen\n{lines}").listeners
     assert Listener("udp", "127.0.0.53", 53, "") in found
     assert Listener("tcp", "*", 80, "") in found
