@@ -98,7 +98,11 @@ class RestoreHostnames:
         for name, found in facts.hosts.items():
             actions: list[Action] = []
             text = without_block(found.content(HOSTS), lab.name)
-            if text != found.content(HOSTS):
+            original = found.records.get(f"files{HOSTS}")
+            if text != found.content(HOSTS) and original is not None and text in {original, f"{original}\n"}:
+                # Our block may have needed a newline before it that was not there.
+                actions.append(Run(host=name, title="put /etc/hosts back", command=files.put_back(HOSTS)))
+            elif text != found.content(HOSTS):
                 hosts = found.files[HOSTS]
                 actions.append(
                     WriteFile(
