@@ -235,7 +235,8 @@ def session(lab: Lab, doing: str, *, changes: bool) -> Iterator[Session]:
             stack.enter_context(held(base / f"{lab.name}.lock", lab.name, doing))
         stack.callback(doors.close)
         opened = Session(lab, provider, doors, keep=changes)
-        if changes:
+        # A lab that is gone is not given a folder only to note that it is taken away.
+        if changes and (doing != "down" or lab.state.exists()):
             folder = lab.state / "transcripts"
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             lab.state.chmod(0o700)
