@@ -49,7 +49,7 @@ def without(state: dict[str, frozenset[str]], ignore: str) -> dict[str, frozense
 def others_than(lab: str) -> str:
     """Return a pattern of what other labs on this machine, and other programs in /tmp, have and do meanwhile."""
     own = rf"(?!{re.escape(lab)}\b)[a-z]"
-    return rf"(clusterctl-|cc-|local/){own}|/tmp/(?!nspawn|mmdebstrap)|\bdev-|/payload|/supervisor"
+    return rf"(clusterctl-|cc-|local/){own}|/tmp/(?!nspawn|mmdebstrap)|roots/.*\.part|\bdev-|/payload|/supervisor"
 
 
 def differences(before: dict[str, frozenset[str]], after: dict[str, frozenset[str]]) -> list[str]:

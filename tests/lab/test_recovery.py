@@ -1,0 +1,143 @@
+"""Whatever was broken or cut short: the same command completes the lab, and the checks hold again."""
+
+import json
+import signal
+import subprocess
+import time
+
+import labs
+import pytest
+
+pytestmark = pytest.mark.lab
+
+ETCD = "clusterctl-etcd"
+
+# What breaks a finished lab, as a sentence, and how: host → shell.
+BROKEN = {
+    "a container was killed": {"docker1": "docker kill qyt1"},
+    "a container was stopped": {"docker2": "docker stop -t 0 qyt2"},
+    "a container was removed by hand": {"docker1": "docker rm -f qyt1"},
+    "a container was put off its network": {"docker2": "docker network disconnect -f qyt_overlay qyt2"},
+    "both containers and their network were removed": {
+        "docker2": "docker rm -f qyt2",
+        "docker1": "docker rm -f qyt1; sleep 1; docker network rm qyt_overlay",
+    },
+    "the image was removed": {"docker1": "docker rm -f qyt1; docker image rm -f clusterctl/probe:1"},
+    "docker was killed": {"docker1": "systemctl kill -s KILL docker"},
+    "docker was stopped": {"docker1": "systemctl stop docker.socket docker"},
+    "docker left the store": {"docker2": "echo '{}' > /etc/docker/daemon.json; systemctl restart docker"},
+    "etcd was killed": {"docker1": f"systemctl kill -s KILL {ETCD}"},
+    "etcd was stopped and disabled": {"docker2": f"systemctl disable --now {ETCD}"},
+    "etcd was stopped on both": {"docker1": f"systemctl stop {ETCD}", "docker2": f"systemctl stop {ETCD}"},
+    "etcd's settings are damaged": {"docker1": f"echo 'x: [' >> /etc/clusterctl/etcd.yml; systemctl restart {ETCD}; :"},
+    "etcd's certificate was deleted": {"docker2": f"rm /etc/clusterctl/pki/etcd.crt; systemctl restart {ETCD}; :"},
+    "docker's key was deleted": {"docker1": "rm /etc/clusterctl/pki/docker.key"},
+    "etcd's key is open to all": {"docker1": "chmod 644 /etc/clusterctl/pki/etcd.key"},
+    "the CA's certificate is another one": {"docker2": "cp /etc/clusterctl/pki/etcd.crt /etc/clusterctl/pki/ca.crt"},
+    "a host lost its name": {"docker2": "hostnamectl set-hostname other"},
+    "a host forgot its peers": {"docker1": "echo '127.0.0.1 localhost' > /etc/hosts"},
+}
+
+
+def whole(lab):
+    """Complete the lab and prove it; returns what `up` printed."""
+    done = lab.cli("up")
+    lab.cli("verify", "-q")
+    again = lab.cli("up", "-q", "-o", "json")
+    assert json.loads(again.stdout)["actions"] == 0, "nothing is left to do"
+    return done
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_up_mends_it_when(what, lab):
+    for host, command in BROKEN[what].items():
+        lab.ssh(host, command)
+    assert whole(lab).stderr, "it did something about it"
+
+
+def test_a_lab_that_was_broken_fails_its_checks_until_it_is_mended(lab):
+    lab.ssh("docker1", "docker kill qyt1")
+    assert "do not hold" in lab.cli("verify", check=1).stdout
+    assert "qyt1" in lab.cli("status", check=1).stdout
+    whole(lab)
+
+
+def test_up_mends_it_when_a_host_was_cut_off_power(lab):
+    lab.kill("docker1")
+    assert "docker1: the host is not there" in lab.cli("status", check=1).stdout
+    whole(lab)
+    lab.kill("docker2")
+    lab.kill("docker1")
+    whole(lab)
+
+
+def test_up_mends_it_when_a_host_was_rebooted(lab):
+    lab.ssh("docker2", "systemctl reboot", check=None)
+    time.sleep(1.5)
+    whole(lab)
+
+
+def test_up_mends_it_when_the_link_to_the_lab_was_removed(lab):
+    subprocess.run(["ip", "link", "del", f"cc-{lab.name}"], check=True)
+    whole(lab)
+
+
+def test_up_mends_it_when_the_controllers_certificates_are_lost(lab):
+    (lab.state / "pki/client.key").unlink()
+    whole(lab)
+    for path in (lab.state / "pki").iterdir():
+        path.unlink()
+    whole(lab)
+
+
+STAGES = (
+    "start docker1: done",
+    "record the hostname: done",
+    "write etcd's key: done",
+    "start etcd: done",
+    "merge the store into daemon.json: done",
+    "start Docker on the cluster store: done",
+    "build clusterctl/probe:1",
+    "create network qyt_overlay: done",
+    "run container",
+)
+
+
+def test_ctrl_c_stops_after_the_running_action_and_the_same_command_goes_on(fresh):
+    for stage in STAGES[:-1]:
+        done = fresh.signalled(stage, [signal.SIGINT], "up")
+        assert done.returncode == 130, labs.seen(done)
+        assert "stopping after the running action; once more stops at once" in done.stderr
+        assert "stopped before: " in done.stderr
+        assert "the same command goes on from here" in done.stderr
+        assert "transcript: " in done.stderr
+    whole(fresh)
+
+
+def test_a_second_ctrl_c_stops_at_once(fresh):
+    # What is about to run is shown with -v: the start of etcd takes a second.
+    done = fresh.signalled("docker1: $ systemctl enable", [signal.SIGINT, signal.SIGINT], "up", "-v")
+    assert done.returncode == 130, labs.seen(done)
+    assert "stopped at once; the same command goes on from here" in done.stderr
+    whole(fresh)
+
+
+def test_a_run_that_was_killed_goes_on(fresh):
+    for stage in STAGES:
+        assert fresh.signalled(stage, [signal.SIGKILL], "up").returncode == -signal.SIGKILL
+    whole(fresh)
+
+
+def test_a_way_down_that_was_cut_short_goes_on(fresh, machine):
+    fresh.cli("up", "-q")
+    stages = {
+        "remove container qyt1: done": signal.SIGKILL,
+        "put daemon.json back: done": signal.SIGINT,
+        "remove etcd's settings, keys and data: done": signal.SIGKILL,
+        "end docker1: done": signal.SIGINT,
+    }
+    for stage, number in stages.items():
+        done = fresh.signalled(stage, [number], "down", "--yes")
+        assert done.returncode == (130 if number == signal.SIGINT else -signal.SIGKILL), labs.seen(done)
+    fresh.cli("down", "--yes")
+    assert machine.changes(fresh) == []
