@@ -38,7 +38,7 @@ def down(
     from clusterctl.cli import render, wiring
     from clusterctl.providers.registry import provider
 
-    lab = wiring.load(inventory, None, hosts_only=True)
+    lab = wiring.load_hosts(inventory)
     started = time.monotonic()
     if dry_run:
         _show(lab, keep_hosts, output)

@@ -43,7 +43,7 @@ def execute(
     from clusterctl.model.errors import ClusterctlError, HostsFailed, InputError
     from clusterctl.plan.command import Command
 
-    lab = wiring.load(inventory, None, hosts_only=True)
+    lab = wiring.load_hosts(inventory)
     chosen = [h.strip() for h in hosts.split(",") if h.strip()] or list(lab.inventory.hosts)
     unknown = [h for h in chosen if h not in lab.inventory.hosts]
     if unknown:

@@ -31,7 +31,7 @@ def list_hosts(
     """List the inventory's hosts and whether they are there; no host is asked anything."""
     from clusterctl.cli import render, wiring
 
-    lab = wiring.load(inventory, None, hosts_only=True)
+    lab = wiring.load_hosts(inventory)
     with wiring.session(lab, "hosts list", changes=False) as session:
         present = session.provider.present(lab)
     rows = [
@@ -80,7 +80,7 @@ def _change(inventory: Path, doing: str, *, down: bool, consent: bool, verbose: 
     from clusterctl.cli.consent import ask
     from clusterctl.cli.work import shown_work
 
-    lab = wiring.load(inventory, None, hosts_only=True)
+    lab = wiring.load_hosts(inventory)
     started = time.monotonic()
     with wiring.session(lab, doing, changes=True) as session:
         if down and session.provider.destroys:

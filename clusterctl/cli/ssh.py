@@ -28,7 +28,7 @@ def ssh(
     from clusterctl.model.errors import InputError
     from clusterctl.providers.access import CONFIG
 
-    lab = wiring.load(inventory, None, hosts_only=True)
+    lab = wiring.load_hosts(inventory)
     if host not in lab.inventory.hosts:
         raise InputError(f"host {host!r} is not in the inventory", hint=f"one of: {', '.join(lab.inventory.hosts)}")
     config = lab.state / CONFIG

@@ -29,7 +29,7 @@ def status(
     from clusterctl.cli import render, wiring
     from clusterctl.cli.progress import shown
 
-    lab = wiring.load(inventory, None, hosts_only=True)
+    lab = wiring.load(inventory, None)
     with wiring.session(lab, "status", changes=False) as session, shown(quiet=quiet) as listener:
         listener.phase_started("Look at every layer")
         found = gather(session)

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from clusterctl.cli.lock import held
 from clusterctl.model.errors import InputError, Problem, Unreachable
 from clusterctl.model.inventory import load_inventory
 from clusterctl.model.lab import Lab
-from clusterctl.model.playbook import check_together, load_playbook
+from clusterctl.model.playbook import Playbook, check_together, load_playbook
 from clusterctl.plan.action import MACHINE
 from clusterctl.plan.journal import Journal, Tee
 from clusterctl.plan.runner import Runner
@@ -56,36 +56,40 @@ def read_text(path: Path, what: str, hint: str = "") -> str:
         raise InputError(f"{what} {path}: {why}", hint=hint) from error
 
 
-def load(inventory_file: Path, playbook_file: Path | None, *, hosts_only: bool = False) -> Lab:
+def load_hosts(inventory_file: Path) -> Lab:
+    """Read and check the inventory alone: enough for what does not depend on a playbook. Raises InputError."""
+    text = read_text(inventory_file, "inventory", "name one with -i; inventory/local.yml is an example")
+    inventory = load_inventory(text, str(inventory_file))
+    return Lab(inventory, Playbook(name="none"), playbook_text="", state=state_base() / inventory.name)
+
+
+def load(inventory_file: Path, playbook_file: Path | None) -> Lab:
     """Read and check both files. Without a playbook, the one that the lab was brought up with is taken.
 
-    hosts_only: do without a playbook where there is none. Raises InputError with the problems of both.
+    Raises InputError with the problems of both.
     """
     from clusterctl.checks import KINDS
 
-    text = read_text(inventory_file, "inventory", "name one with -i; inventory/local.yml is an example")
-    inventory, problems = None, list[Problem]()
+    lab, problems = None, list[Problem]()
     try:
-        inventory = load_inventory(text, str(inventory_file))
+        lab = load_hosts(inventory_file)
     except InputError as error:
+        if not error.problems:
+            raise
         problems += error.problems
     if playbook_file is None:
-        kept = state_base() / inventory.name / PLAYBOOK if inventory else DEFAULT_PLAYBOOK
+        kept = lab.state / PLAYBOOK if lab else DEFAULT_PLAYBOOK
         playbook_file = kept if kept.exists() else DEFAULT_PLAYBOOK
-    if hosts_only and not playbook_file.exists():
-        playbook_text = "name: none\n"
-    else:
-        playbook_text = read_text(playbook_file, "playbook", "playbooks/overlay.yml is an example")
+    text = read_text(playbook_file, "playbook", "playbooks/overlay.yml is an example")
     playbook = None
     try:
-        playbook = load_playbook(playbook_text, str(playbook_file), KINDS)
+        playbook = load_playbook(text, str(playbook_file), KINDS)
     except InputError as error:
         problems += error.problems
-    if inventory is None or playbook is None:
+    if lab is None or playbook is None:
         raise InputError(problems)
-    state = state_base() / inventory.name
-    check_together(inventory, playbook, playbook_text, str(playbook_file))
-    return Lab(inventory=inventory, playbook=playbook, playbook_text=playbook_text, state=state)
+    check_together(lab.inventory, playbook, text, str(playbook_file))
+    return replace(lab, playbook=playbook, playbook_text=text)
 
 
 class Doors:
