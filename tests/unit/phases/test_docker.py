@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from clusterctl.model.errors import ClusterctlError
+from clusterctl.model.facts import DockerFacts, Facts, File, Unit
+from clusterctl.phases.docker import JoinStore, LeaveStore, PeersListed, StoreJoined
+from clusterctl.plan import files
+from clusterctl.stores import etcd
+from clusterctl.testing import FakeDocker, FakeDoor, FakeEtcd
+from example import STORE, after, both, changed, decide, finished, fresh, lab, reasons, titles, with_docker
+
+JOIN = [
+    "record how Docker was run",
+    "merge the store into daemon.json",
+    "start Docker after etcd at boot",
+    "start Docker on the cluster store",
+    "wait until Docker reports the store",
+]
+LISTED = both("wait until the store lists every daemon")
+
+
+def steps(facts: Facts, wanted=None):
+    return decide(JoinStore(), wanted or lab(), facts)
+
+
+def of1(facts: Facts) -> list[str]:
+    """Return what is done on docker1 alone, before every daemon is waited for."""
+    found = titles(steps(facts))
+    assert found[-2:] == LISTED
+    assert all(t.startswith("docker1") for t in found[:-2])
+    return [t.removeprefix("docker1: ") for t in found[:-2]]
+
+
+def wrote(facts: Facts, path: str = etcd.DAEMON_JSON, host: str = "docker1"):
+    return next(s for s in steps(facts) if s.host == host and getattr(s, "path", "") == path)
+
+
+def with_json(facts: Facts, text: str, **file: object) -> Facts:
+    return changed(facts, "docker1", lambda f: f.with_file(etcd.DAEMON_JSON, File(text, **file)))
+
+
+def test_a_fresh_host_records_writes_starts_and_waits() -> None:
+    assert titles(steps(fresh())) == [f"{h}: {t}" for h in ("docker1", "docker2") for t in JOIN] + LISTED
+
+
+def test_how_docker_was_run_is_recorded_in_systemd_s_words() -> None:
+    assert steps(fresh())[0].command == files.record("docker.service", "inactive disabled")
+
+
+def test_a_finished_host_plans_nothing_and_says_why() -> None:
+    assert titles(steps(finished())) == []
+    assert reasons(steps(finished())) == both(f"Docker 20.10.24 is on {STORE}")
+
+
+def test_it_comes_out_as_foreseen() -> None:
+    assert titles(steps(after(steps(fresh()), fresh()))) == []
+
+
+def test_the_user_s_own_settings_stay_in_their_order_with_mode_and_owner() -> None:
+    write = wrote(with_json(fresh(), '{"mtu": 1400, "live-restore": false}', mode=0o640, owner="root:docker"))
+    assert list(json.loads(write.content))[:2] == ["mtu", "live-restore"]
+    assert json.loads(write.content)["cluster-store"] == STORE
+    assert (write.mode, write.owner, write.record) == (0o640, "root:docker", True)
+
+
+def test_the_store_is_reached_with_tls_on_every_member_and_announced_by_address() -> None:
+    assert json.loads(wrote(fresh(), host="docker2").content) == {
+        "cluster-store": STORE,
+        "cluster-advertise": "10.1.90.2:2375",
+        "cluster-store-opts": {
+            "kv.cacertfile": etcd.CA,
+            "kv.certfile": etcd.DOCKER_CERT,
+            "kv.keyfile": etcd.DOCKER_KEY,
+        },
+    }
+
+
+def test_a_docker_that_runs_is_stopped_before_it_is_started_on_the_store() -> None:
+    assert of1_running() == [*JOIN[:3], "stop Docker", *JOIN[3:]]
+
+
+def of1_running() -> list[str]:
+    found = titles(steps(with_docker(fresh(), "docker1")))
+    return [t.removeprefix("docker1: ") for t in found if t.startswith("docker1")][:-1]
+
+
+def test_a_half_done_host_only_gets_what_is_missing() -> None:
+    facts = changed(finished(), "docker1", lambda f: f.with_file(etcd.DROP_IN, None))
+    assert of1(facts) == ["start Docker after etcd at boot", "stop Docker", *JOIN[3:]]
+
+
+def test_the_first_record_of_how_docker_was_run_stays() -> None:
+    facts = with_json(finished(), "{}")
+    assert "record how Docker was run" not in of1(facts)
+
+
+def test_a_daemon_that_does_not_run_is_started() -> None:
+    facts = changed(
+        finished(), "docker1", lambda f: replace(f.with_unit("docker.service", Unit("failed")), docker=None)
+    )
+    assert of1(facts) == JOIN[3:]
+
+
+def test_a_daemon_that_runs_with_older_settings_is_restarted() -> None:
+    assert of1(with_docker(finished(), "docker1", store="")) == ["stop Docker", *JOIN[3:]]
+    assert of1(with_docker(finished(), "docker1", advertise="10.0.2.15:2375")) == ["stop Docker", *JOIN[3:]]
+
+
+@pytest.mark.parametrize("path", [etcd.DAEMON_JSON, etcd.CA, etcd.DOCKER_CERT])
+def test_a_file_that_is_younger_than_the_running_daemon_restarts_it(path: str) -> None:
+    def touch(found):
+        younger = found.unit("docker.service").started + 0.01
+        return found.with_file(path, replace(found.files[path], modified=younger))
+
+    assert of1(changed(finished(), "docker1", touch)) == ["stop Docker", *JOIN[3:]]
+
+
+def test_a_host_without_etcd_gets_no_drop_in_and_asks_a_member_for_its_peers() -> None:
+    wanted = lab(hosts={"docker1": "10.1.90.1", "docker2": {"address": "10.1.90.2", "roles": ["docker"]}})
+    found = [s for s in steps(fresh(), wanted) if s.host == "docker2"]
+    assert JOIN[2] not in [s.title for s in found]
+    assert found[-1].at == "docker1"
+
+
+def test_a_settings_file_that_is_no_json_is_never_overwritten() -> None:
+    with pytest.raises(ClusterctlError, match=r"docker1: /etc/docker/daemon\.json is not JSON"):
+        steps(with_json(fresh(), "{"))
+
+
+def test_joined_means_the_store_and_the_address_that_were_wanted() -> None:
+    condition = StoreJoined(STORE, "10.1.90.1:2375")
+    for store, advertise, holds in ((STORE, "10.1.90.1:2375", True), (STORE, "10.0.2.15:2375", False), ("", "", False)):
+        door = FakeDoor(docker=FakeDocker(state=DockerFacts("20.10", store, advertise)))
+        assert condition.look(door)[0] is holds
+    assert condition.look(door)[1] == "store none, advertised as nothing"
+
+
+def test_peers_are_listed_when_every_one_is() -> None:
+    condition = PeersListed(("10.1.90.1:2375", "10.1.90.2:2375"), "10.1.90.1")
+    stored = {"/docker/nodes/10.1.90.1:2375": ""}
+    assert condition.look(FakeDoor(etcd=FakeEtcd(stored=stored))) == (False, "listed: 10.1.90.1:2375")
+    stored["/docker/nodes/10.1.90.2:2375"] = ""
+    assert condition.look(FakeDoor(etcd=FakeEtcd(stored=stored)))[0]
+
+
+def down(facts: Facts):
+    return [s for s in decide(LeaveStore(), lab(), facts) if s.host == "docker1"]
+
+
+def test_down_puts_docker_back_to_what_the_records_say() -> None:
+    assert [s.title for s in down(finished())] == [
+        "put daemon.json back",
+        "remove Docker's drop-in",
+        "stop Docker, as it was",
+    ]
+
+
+def test_down_restarts_a_docker_that_ran_before() -> None:
+    facts = changed(
+        finished(), "docker1", lambda f: replace(f, records={**f.records, "docker.service": "active enabled"})
+    )
+    assert down(facts)[-1].title == "restart Docker without a store"
+    stopped = changed(facts, "docker1", lambda f: replace(f.with_unit("docker.service", Unit("failed")), docker=None))
+    assert down(stopped)[-1].title == "restart Docker without a store"
+
+
+def test_down_starts_no_docker_that_did_not_run() -> None:
+    facts = changed(
+        finished(), "docker1", lambda f: replace(f.with_unit("docker.service", Unit("inactive")), docker=None)
+    )
+    assert [s.title for s in down(facts)][-1] == "make systemd forget the drop-in"
+
+
+def test_down_keeps_what_the_user_changed_meanwhile() -> None:
+    theirs = json.loads(finished().hosts["docker1"].content(etcd.DAEMON_JSON)) | {"mtu": 1400}
+    (write, *_) = down(with_json(finished(), json.dumps(theirs)))
+    assert (write.title, json.loads(write.content)) == ("take the store out of daemon.json", {"mtu": 1400})
+
+
+def test_down_leaves_a_store_alone_that_has_no_record() -> None:
+    facts = changed(finished(), "docker1", lambda f: replace(f.with_file(etcd.DROP_IN, None), records={}))
+    assert [s.reason for s in down(facts)] == ["Docker was not changed"]
+    by_flag = changed(facts, "docker1", lambda f: f.with_file(etcd.DAEMON_JSON, None))
+    assert [s.reason for s in down(by_flag)] == ["Docker was not changed"]
+
+
+def test_a_down_that_ended_before_the_restart_is_completed_by_the_next() -> None:
+    def put_back(found):
+        found = found.with_file(etcd.DAEMON_JSON, None).with_file(etcd.DROP_IN, None)
+        return replace(found, records={"docker.service": "active enabled"})
+
+    assert [s.title for s in down(changed(finished(), "docker1", put_back))] == ["restart Docker without a store"]
+
+
+def test_down_leaves_a_host_alone_that_was_not_changed() -> None:
+    found = decide(LeaveStore(), lab(), fresh())
+    assert titles(found) == []
+    assert reasons(found) == both("Docker was not changed")

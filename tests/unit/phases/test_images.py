@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+from clusterctl.commands.docker import LoadImage, PullImage
+from clusterctl.model.facts import ImageFacts
+from clusterctl.model.lab import LABEL
+from clusterctl.phases.images import ProvideImages, RemoveImages
+from example import NETWORK, after, both, changed, decide, finished, fresh, lab, reasons, titles, with_docker
+
+PROBE = "clusterctl/probe:1"
+
+
+def two(image1: str, image2: str, **images: dict):
+    containers = {
+        "qyt1": {"host": "docker1", "networks": [NETWORK], "image": image1},
+        "qyt2": {"host": "docker2", "networks": [NETWORK], "image": image2},
+    }
+    return lab(containers=containers, images=images)
+
+
+def test_a_host_gets_the_images_of_its_own_containers() -> None:
+    steps = decide(ProvideImages(), two(PROBE, "nginx:1"), with_docker(fresh(), "docker1"))
+    assert titles(steps) == [f"docker1: build {PROBE} from the host's busybox", "docker2: pull nginx:1"]
+
+
+def test_a_built_image_carries_the_lab_s_label() -> None:
+    (build, _) = decide(ProvideImages(), lab(), fresh())
+    assert build.command.argv[-2:] == (PROBE, f"{LABEL}=ut")
+
+
+def test_an_image_is_pulled_or_loaded_as_the_playbook_says() -> None:
+    wanted = two("aa:1", "bb:1", **{"aa:1": {"pull": "example.org/x:2"}, "bb:1": {"load": "b.tar"}})
+    pull, load = decide(ProvideImages(), wanted, fresh())
+    assert isinstance(pull, PullImage)
+    assert (pull.reference, pull.tag) == ("example.org/x:2", "aa:1")
+    assert isinstance(load, LoadImage)
+    assert load.archive == "b.tar"
+
+
+def test_what_is_there_is_not_brought_again() -> None:
+    steps = decide(ProvideImages(), lab(), finished())
+    assert titles(steps) == []
+    assert reasons(steps) == both(f"{PROBE} there already")
+
+
+def test_a_host_without_containers_needs_none() -> None:
+    one = lab(containers={"qyt1": {"host": "docker1", "networks": [NETWORK]}})
+    assert reasons(decide(ProvideImages(), one, finished()))[1] == "docker2: no container runs there"
+
+
+def test_it_comes_out_as_foreseen() -> None:
+    facts = with_docker(with_docker(fresh(), "docker1"), "docker2")
+    assert titles(decide(ProvideImages(), lab(), after(decide(ProvideImages(), lab(), facts), facts))) == []
+
+
+def test_down_removes_what_the_lab_built_and_leaves_what_others_did() -> None:
+    more = (
+        ImageFacts("1", ("nginx:1",)),
+        ImageFacts("2", ("x:1", "x:2"), {LABEL: "ut"}),
+        ImageFacts("3", ("y:1",), {LABEL: "other"}),
+    )
+    steps = decide(RemoveImages(), lab(), with_docker(finished(), "docker1", images=more))
+    assert titles(steps) == ["docker1: remove image x:1", "docker1: remove image x:2", f"docker2: remove image {PROBE}"]
+
+
+def test_down_needs_no_daemon_where_none_runs() -> None:
+    facts = changed(finished(), "docker1", lambda f: replace(f, docker=None))
+    assert reasons(decide(RemoveImages(), lab(), facts)) == ["docker1: no image of this lab"]
