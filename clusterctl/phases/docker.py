@@ -215,9 +215,11 @@ class LeaveStore:
             )
         state = found.records.get(RECORD, "").split()
         running = found.unit(UNIT).active in {"active", "activating"}
+        # Our settings are gone, yet the daemon runs with them: the run that took them away ended too early.
+        behind = bool(state and found.docker and found.docker.store) and "cluster-store" not in theirs
         if running and state[:1] and state[0] != "active":
             yield Run(host=name, title="stop Docker, as it was", command=systemd.stop("docker.socket", UNIT))
-        elif (running or state[:1] == ["active"]) and (changed or (found.docker and found.docker.store)):
+        elif (running or state[:1] == ["active"]) and (changed or behind):
             yield Run(host=name, title="restart Docker without a store", command=systemd.restart(UNIT), hint=JOURNAL)
         elif changed:
             yield Run(host=name, title="make systemd forget the drop-in", command=systemd.reload_units())
