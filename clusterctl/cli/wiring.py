@@ -59,7 +59,8 @@ def read_text(path: Path, what: str, hint: str = "") -> str:
 def load_hosts(inventory_file: Path) -> Lab:
     """Read and check the inventory alone: enough for what does not depend on a playbook. Raises InputError."""
     text = read_text(inventory_file, "inventory", "name one with -i; inventory/local.yml is an example")
-    inventory = load_inventory(text, str(inventory_file))
+    name = "<stdin>" if str(inventory_file) == "-" else str(inventory_file)
+    inventory = load_inventory(text, name, os.environ)
     return Lab(inventory, Playbook(name="none"), playbook_text="", state=state_base() / inventory.name)
 
 

@@ -6,6 +6,9 @@
     ├── Locked           another run works on this lab                                exit 5
     └── HostError        one host, one deed
         ├── Unreachable      no connection, or none that may be trusted
+        │   ├── UnknownHostKey    a key that nobody has vouched for yet
+        │   ├── ChangedHostKey    another key than before
+        │   └── LockedKey         a private key that its passphrase is missing for
         ├── CommandFailed    carries the Result of the command
         └── TimedOut         a deadline passed, carries the last evidence
     HostsFailed          several hosts' errors beside the successes                   exit 4
@@ -110,6 +113,46 @@ class HostError(ClusterctlError):
 
 class Unreachable(HostError):
     """There is no SSH connection to the host, or none that may be trusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostKey:
+    """The key that an SSH server showed. name: what known_hosts calls it; line: its line there."""
+
+    name: str
+    address: str
+    kind: str
+    fingerprint: str
+    line: str
+
+
+class UnknownHostKey(Unreachable):
+    """Nobody has vouched for the host's key yet."""
+
+    def __init__(self, host: str, key: HostKey) -> None:
+        self.key = key
+        super().__init__(
+            host,
+            f"the host key of {key.address} is not known: {key.kind} {key.fingerprint}",
+            hint="compare it on the host with: ssh-keygen -lf /etc/ssh/ssh_host_"
+            f"{key.kind.lower()}_key.pub; then accept it on a terminal, or with --accept-host-keys",
+        )
+
+
+class ChangedHostKey(Unreachable):
+    """The host showed another key than before: somebody may be in the middle."""
+
+
+class LockedKey(Unreachable):
+    """A private key has a passphrase that nobody gave."""
+
+    def __init__(self, host: str, path: str) -> None:
+        self.path = path
+        super().__init__(
+            host,
+            f"the key {path} has a passphrase",
+            hint="ssh-add it, or name an environment variable with passphrase_env; on a terminal you are asked",
+        )
 
 
 class CommandFailed(HostError):

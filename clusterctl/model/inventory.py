@@ -16,19 +16,23 @@ from clusterctl.model.names import (
     LabName,
     Listed,
     OrEmpty,
-    Port,
     Subnet,
     Suite,
-    UserName,
     Value,
     as_ipv4,
+    choices,
     inside,
     shown,
 )
-from clusterctl.model.source import Document, parse
+from clusterctl.model.reach import FOR_SECRETS, EnvName, JumpHost, Reach, check_secrets, check_ways
+from clusterctl.model.source import Document, meant, parse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+FROM_ENVIRONMENT = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}"}
+"""A value with ${NAME} in it, for the schema."""
 
 
 class Role(StrEnum):
@@ -51,19 +55,21 @@ class Store(StrEnum):
     ETCD = "etcd"
 
 
-class HostDefaults(Value):
+class HostDefaults(Reach):
     """What hosts have in common unless they say otherwise."""
 
-    port: Port = Field(default=22, description="The port of the SSH server.")
-    user: UserName = Field(
-        default="root", description="Who logs in; root, or someone who may use sudo without a password."
-    )
-    key: Annotated[FilePath, OrEmpty] = Field(
-        default="", description="The private key's path; without it, what SSH finds by itself."
+    sudo_password_env: Annotated[EnvName, OrEmpty] = Field(
+        default="", description="The environment variable that holds the password for sudo, where it wants one."
     )
     roles: Annotated[tuple[Role, ...], Listed] = Field(
         default=(Role.ETCD, Role.DOCKER), description="What the host is for; both unless given."
     )
+
+
+class Group(HostDefaults):
+    """What some of the hosts have in common; it wins over the defaults, a host wins over it."""
+
+    hosts: Annotated[tuple[HostName, ...], Listed] = Field(description="The hosts in the group, by name.")
 
 
 class HostEntry(HostDefaults):
@@ -85,6 +91,10 @@ class Host(HostEntry):
 
     name: HostName
     cluster_address: IPv4
+
+    def says(self, key: str) -> bool:
+        """Whether the inventory gives a value for this key, be it for the host, its group or all hosts."""
+        return key in self.model_fields_set
 
 
 class Local(Value):
@@ -117,6 +127,10 @@ class InventoryFile(_Common):
     """Which hosts there are, and what they are to become."""
 
     defaults: HostDefaults = Field(default=HostDefaults(), description="What hosts have in common.")
+    groups: dict[HostName, Group] = Field(default={}, description="Settings for some of the hosts, by any name.")
+    jump_hosts: dict[HostName, JumpHost] = Field(
+        default={}, description="Machines on the way to hosts, by name; what one does not say is as for the host."
+    )
     hosts: dict[HostName, HostEntry] = Field(description="The hosts by name; each a mapping, or just an address.")
 
 
@@ -124,11 +138,17 @@ class Inventory(_Common):
     """The whole inventory, every default filled in."""
 
     hosts: dict[str, Host]
+    jump_hosts: dict[str, JumpHost] = Field(default={})
 
 
-def load_inventory(text: str, file: str) -> Inventory:
-    """Read an inventory. `file` is its name for messages. Raises InputError with every problem."""
+def load_inventory(text: str, file: str, environ: Mapping[str, str] | None = None) -> Inventory:
+    """Read an inventory. Raises InputError with every problem.
+
+    file: its name for messages. environ: what ${NAME} in a value stands for.
+    """
     document = parse(text, file)
+    document.expand(environ or {}, numbers=("port",), never=FOR_SECRETS)
+    check_secrets(document)
     hosts = document.value.get("hosts")
     if isinstance(hosts, dict):
         short = {name for name, entry in hosts.items() if isinstance(entry, str) and document.sound("hosts", name)}
@@ -137,6 +157,13 @@ def load_inventory(text: str, file: str) -> Inventory:
     found = _hosts(written, document)
     local = _with_gateway(written.local)
     _check_twins(found, document)
+    check_ways(
+        {
+            "hosts": {name: host.jump for name, host in found.items()},
+            "jump_hosts": {name: entry.jump for name, entry in written.jump_hosts.items()},
+        },
+        document,
+    )
     if document.sound("hosts") and document.sound("defaults"):
         _check_roles(found, document)
     if written.provider is ProviderName.LOCAL and document.sound("local"):
@@ -147,6 +174,7 @@ def load_inventory(text: str, file: str) -> Inventory:
         provider=written.provider,
         cluster=written.cluster,
         hosts=found,
+        jump_hosts=written.jump_hosts,
         local=local,
     )
 
@@ -160,9 +188,10 @@ def _with_gateway(local: Local) -> Local:
 
 def _hosts(written: InventoryFile, document: Document) -> dict[str, Host]:
     shared = written.defaults.model_dump(exclude_unset=True)
+    grouped = _grouped(written, document)
     hosts: dict[str, Host] = {}
     for name, entry in written.hosts.items():
-        fields = {**shared, **entry.model_dump(exclude_unset=True)}
+        fields = {**shared, **grouped.get(name, {}), **entry.model_dump(exclude_unset=True)}
         if not entry.cluster_address:
             reached = as_ipv4(entry.address)
             if reached is None or reached.is_loopback:
@@ -177,11 +206,31 @@ def _hosts(written: InventoryFile, document: Document) -> dict[str, Host]:
     return hosts
 
 
+def _grouped(written: InventoryFile, document: Document) -> dict[str, dict[str, Any]]:
+    """Return what the groups say for each host. Two groups may not say different things of one."""
+    found: dict[str, dict[str, Any]] = {}
+    said_by: dict[tuple[str, str], str] = {}
+    for group, entry in written.groups.items():
+        said = entry.model_dump(exclude_unset=True, exclude={"hosts"})
+        for number, host in enumerate(entry.hosts):
+            if host not in document.names("hosts"):
+                known = document.names("hosts")
+                message = f"{shown(host)} is not in hosts{meant(host, known)}"
+                document.add(("groups", group, "hosts", number), message, choices(known))
+                continue
+            for key, value in said.items():
+                other = said_by.setdefault((host, key), group)
+                if found.setdefault(host, {}).setdefault(key, value) != value:
+                    document.add(("groups", group, key), f"group {other} says something else for {host}")
+    return found
+
+
 def _check_twins(hosts: Mapping[str, Host], document: Document) -> None:
-    reached: dict[tuple[str, int], str] = {}
+    # Behind different jump hosts one address may be two machines.
+    reached: dict[tuple[str, int, tuple[str, ...]], str] = {}
     clustered: dict[str, str] = {}
     for name, host in hosts.items():
-        twin = reached.setdefault((host.address, host.port), name)
+        twin = reached.setdefault((host.address, host.port, host.jump), name)
         if twin != name:
             document.add(("hosts", name, "address"), f"{host.address} port {host.port} is {twin} already")
             continue
@@ -210,11 +259,21 @@ def _check_local(local: Local, hosts: Mapping[str, Host], document: Document) ->
             document.add(place, f"{shown(host.address)} is the gateway of {local.subnet} (local.gateway)")
         elif host.cluster_address != host.address:
             document.add(("hosts", name, "cluster_address"), "must be the address: a local host has only one")
+        for key in ("jump", *FOR_SECRETS):
+            if getattr(host, key):
+                document.add(("hosts", name, key), "means nothing with the local provider, which makes its own keys")
 
 
 def inventory_schema() -> dict[str, Any]:
     """Return the JSON Schema of an inventory as users write it."""
     schema = InventoryFile.model_json_schema()
+    schema["$defs"]["FromEnvironment"] = FROM_ENVIRONMENT
+    for part in (schema, *schema["$defs"].values()):
+        for key, value in part.get("properties", {}).items():
+            narrow = value.get("type") == "integer" or value.keys() & {"pattern", "format"}
+            if narrow and key not in FOR_SECRETS:
+                told = {k: value.pop(k) for k in ("description", "title", "default") if k in value}
+                part["properties"][key] = {"anyOf": [value, {"$ref": "#/$defs/FromEnvironment"}], **told}
     address = schema["$defs"]["HostEntry"]["properties"]["address"]
     entries = schema["properties"]["hosts"]["patternProperties"]
     for pattern, entry in entries.items():

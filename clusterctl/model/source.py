@@ -15,7 +15,7 @@ from clusterctl.model.errors import InputError, Problem
 from clusterctl.model.names import choices, plain, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from pydantic_core import ErrorDetails
 
@@ -42,6 +42,8 @@ _READ_AS = {
     "float": "a number",
     "timestamp": "a date",
 }
+
+_REFERENCE = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>.*))?")
 
 # pydantic's types of errors.
 _NEEDS = {
@@ -95,6 +97,50 @@ class Document:
         for part in at:
             value = value[part]
         return next((at + path for path in _places(text, value)), at)
+
+    def expand(self, environ: Mapping[str, str], *, numbers: Collection[str], never: Collection[str]) -> None:
+        """Put the environment's values where ${NAME} or ${NAME:-default} stands in a text; $$ is one $.
+
+        Only values change, and only after YAML was read: what comes in can never be a key or a second value.
+        numbers: keys whose text becomes a number where it is one. never: keys whose values stay as they are.
+        """
+        self.value = self._expanded(self.value, (), environ, numbers, never)
+
+    def _expanded(
+        self, value: Any, at: Path, environ: Mapping[str, str], numbers: Collection[str], never: Collection[str]
+    ) -> Any:
+        if isinstance(value, dict):
+            return {
+                k: v if k in never else self._expanded(v, (*at, k), environ, numbers, never) for k, v in value.items()
+            }
+        if isinstance(value, list):
+            return [self._expanded(v, (*at, i), environ, numbers, never) for i, v in enumerate(value)]
+        if not isinstance(value, str) or "$" not in value:
+            return value
+
+        def put(found: re.Match[str]) -> str:
+            inner = found[1]
+            if inner is None:
+                return "$"
+            parts = _REFERENCE.fullmatch(inner)
+            if parts is None:
+                self.add(at, f"{shown(found[0])} is not ${{NAME}} or ${{NAME:-default}}")
+                return found[0]
+            known = environ.get(parts["name"])
+            if parts["default"] is not None:
+                return known or parts["default"]
+            if known is None:
+                name = parts["name"]
+                self.add(at, f"the environment variable {name} is not set (${{{name}:-…}} would give a default)")
+                return found[0]
+            return known
+
+        text = re.sub(r"\$(?:\$|\{([^}]*)\})", put, value)
+        _check_printable(text, at, self)
+        if at and at[-1] in numbers and re.fullmatch(_PLAIN["int"], text):
+            self.texts[at] = text
+            return int(text)
+        return text
 
     def finish(self) -> None:
         """Raise InputError with every problem, from top to bottom, if there is one."""
