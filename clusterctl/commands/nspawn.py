@@ -111,6 +111,8 @@ def argv(name: str, folder: str, *, legacy_cgroups: bool = False) -> tuple[str, 
     line = (
         *WRITABLE_NETWORK, "systemd-nspawn", "-q", "-D", f"{folder}/root", "-b",
         "--register=no", "--keep-unit",
+        # The node's own files: a time zone bound over would make an upgrade of tzdata fail in it.
+        "--timezone=off", "--resolv-conf=off",
         f"--network-namespace-path=/run/netns/{name}", "--capability=all",
         f"--system-call-filter={SYSTEM_CALLS}", f"--bind={folder}/docker:/var/lib/docker",
         f"--machine={name}",
