@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from clusterctl.plan.command import script
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from clusterctl.model.facts import Facts
     from clusterctl.plan.command import Command
     from clusterctl.plan.door import Door
 
@@ -136,6 +137,23 @@ class RemoveContainer(Action):
         """Remove it."""
         door.docker.remove(self.name)
         return f"{self.name} removed"
+
+    def predict(self, facts: Facts) -> Facts:
+        """Return the facts without it, and without its endpoints wherever they are seen."""
+        for host in facts.hosts.values():
+            if host.docker is None:
+                continue
+            networks = {
+                name: replace(n, endpoints=tuple(e for e in n.endpoints if e.name != self.name))
+                if host.name == self.host or n.scope == "global"
+                else n
+                for name, n in host.docker.networks.items()
+            }
+            containers = dict(host.docker.containers)
+            if host.name == self.host:
+                containers.pop(self.name, None)
+            facts = facts.with_host(replace(host, docker=replace(host.docker, networks=networks, containers=containers)))
+        return super().predict(facts)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -112,3 +112,17 @@ def test_down_leaves_strangers_alone() -> None:
     )
     facts = changed(facts, "docker2", lambda f: replace(f, docker=None))
     assert reasons(decide(RemoveContainers(), lab(), facts)) == both("no container of this lab")
+
+
+def test_a_container_that_is_removed_is_foreseen_to_leave_its_networks_on_every_host() -> None:
+    facts = after(decide(RemoveContainers(), lab(), finished()), finished())
+    for host in ("docker1", "docker2"):
+        daemon = facts.hosts[host].docker
+        assert daemon.containers == {}
+        assert daemon.networks[NETWORK].endpoints == ()
+
+
+def test_a_container_of_the_same_name_elsewhere_is_foreseen_to_stay() -> None:
+    facts = with_docker(finished(), "docker2", containers=dict(finished().hosts["docker1"].docker.containers))
+    (first, *_) = decide(RemoveContainers(), lab(), facts)
+    assert set(first.predict(facts).hosts["docker2"].docker.containers) == {"qyt1"}

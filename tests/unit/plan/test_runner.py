@@ -59,6 +59,9 @@ class Heard:
     def action_started(self, action) -> None:
         self.events.append(f"start {action.host}: {action.title}")
 
+    def action_says(self, action, line) -> None:
+        self.events.append(f"says {action.host}: {line}")
+
     def action_finished(self, action, seconds, evidence) -> None:
         self.events.append(f"done {action.host}: {action.title}: {evidence}")
 
