@@ -152,7 +152,9 @@ class RemoveContainer(Action):
             containers = dict(host.docker.containers)
             if host.name == self.host:
                 containers.pop(self.name, None)
-            facts = facts.with_host(replace(host, docker=replace(host.docker, networks=networks, containers=containers)))
+            facts = facts.with_host(
+                replace(host, docker=replace(host.docker, networks=networks, containers=containers))
+            )
         return super().predict(facts)
 
 

@@ -39,6 +39,13 @@ LAST_ETCD = (3, 5)
 """etcd 3.6 has no v2 API (its CHANGELOG-3.6)."""
 
 
+class _Plain(yaml.SafeDumper):
+    """Writes what occurs twice twice."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
 def config(host: Host, members: Sequence[Host], token: str) -> str:
     """Return one member's configuration file: the cluster address and loopback only, mTLS on both ports."""
     tls = {"cert-file": MEMBER_CERT, "key-file": MEMBER_KEY, "client-cert-auth": True, "trusted-ca-file": CA}
@@ -59,9 +66,7 @@ def config(host: Host, members: Sequence[Host], token: str) -> str:
         "peer-transport-security": tls,
     }
     head = "# Written by clusterctl. Docker's networks live in etcd's v2 store, hence enable-v2.\n"
-    dumper = yaml.SafeDumper
-    dumper.ignore_aliases = lambda *_: True  # type: ignore[method-assign]
-    return head + yaml.dump(settings, Dumper=dumper, sort_keys=False)
+    return head + yaml.dump(settings, Dumper=_Plain, sort_keys=False)
 
 
 def unit(lab: str) -> str:
