@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from clusterctl.model.errors import ClusterctlError, HostsFailed, Interrupted, Refused
 from clusterctl.model.facts import Facts
-from clusterctl.plan.action import Action
+from clusterctl.plan.action import MACHINE, Action
 from clusterctl.plan.phase import Noop, Phase, Section
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ class Listener(Protocol):
 
     def action_started(self, action: Action) -> None:
         """Hear that an action begins."""
+
+    def action_says(self, action: Action, line: str) -> None:
+        """Hear a line of what a long action prints, as it comes."""
 
     def action_finished(self, action: Action, seconds: float, evidence: str) -> None:
         """Hear that an action is done."""
@@ -83,6 +86,8 @@ class Runner(Generic[Wanted]):
     parallel: int = 16
     stop: threading.Event = field(default_factory=threading.Event)
     done: int = 0
+    changed: bool = False
+    """Whether anything was done to a host: files of our own on this machine leave a refusal a refusal."""
     fresh: frozenset[Section] = frozenset()
     """The parts of the facts that nothing has changed since they were read."""
     _counting: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -136,7 +141,7 @@ class Runner(Generic[Wanted]):
         try:
             return self.reader.read(sections, known)
         except HostsFailed as error:
-            if not self.done:
+            if not self.changed:
                 error.exit_code = Refused.exit_code
             raise
 
@@ -144,7 +149,7 @@ class Runner(Generic[Wanted]):
         try:
             return tuple(phase.plan(self.wanted, facts))
         except Refused as error:
-            if self.done:
+            if self.changed:
                 error.exit_code = ClusterctlError.exit_code
             raise
 
@@ -184,10 +189,11 @@ class Runner(Generic[Wanted]):
         self.listener.action_started(action)
         started = time.monotonic()
         try:
-            evidence = action.perform(self.doors(action.at))
+            evidence = action.carry_out(self.doors(action.at), lambda line: self.listener.action_says(action, line))
         except Exception as error:
             self.listener.action_failed(action, time.monotonic() - started, error)
             raise
         with self._counting:
             self.done += 1
+            self.changed |= action.host != MACHINE
         self.listener.action_finished(action, time.monotonic() - started, evidence)
