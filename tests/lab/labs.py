@@ -77,6 +77,8 @@ class Lab:
         other = Lab(self.folder / name, name, self.net, text)
         other.state.mkdir(parents=True)
         (other.state / "known_hosts").write_bytes((self.state / "known_hosts").read_bytes())
+        (other.state / "id_ed25519").write_bytes(Path(key).read_bytes())
+        (other.state / "id_ed25519").chmod(0o600)
         return other
 
     def argv(self, *args):
