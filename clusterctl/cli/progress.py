@@ -28,6 +28,7 @@ class PlainProgress:
         self._verbose = verbose
         self._lock = threading.Lock()
         self._running: dict[int, tuple[Action, float]] = {}
+        self._said: dict[int, str] = {}
         self._stop = threading.Event()
         self._ticker = threading.Thread(target=self._tick, name="progress", daemon=True)
 
@@ -40,7 +41,9 @@ class PlainProgress:
             now = time.monotonic()
             for action, started in list(self._running.values()):
                 if now - started >= STILL:
-                    self._say(f"{action.host}: {action.title}: still at it after {now - started:.0f} s")
+                    at = self._said.get(id(action), "")
+                    still = f"{action.host}: {action.title}: still at it after {now - started:.0f} s"
+                    self._say(f"{still}: {at}" if at and not self._verbose else still)
 
     def __enter__(self) -> PlainProgress:
         self._ticker.start()
@@ -63,9 +66,16 @@ class PlainProgress:
         if self._verbose:
             self._say("\n".join(f"{action.host}: $ {line}" for line in action.shell().splitlines()))
 
+    def action_says(self, action: Action, line: str) -> None:
+        """Pass the line on, when verbose; remember it otherwise, for when the action takes long."""
+        self._said[id(action)] = line
+        if self._verbose:
+            self._say(f"{action.host}: | {line}")
+
     def action_finished(self, action: Action, seconds: float, evidence: str) -> None:
         """Say what is done."""
         self._running.pop(id(action), None)
+        self._said.pop(id(action), None)
         self._say(f"{action.host}: {action.title}: done in {seconds:.1f} s")
         if self._verbose and evidence:
             self._say(f"{action.host}: {evidence}")
@@ -73,6 +83,7 @@ class PlainProgress:
     def action_failed(self, action: Action, seconds: float, error: Exception) -> None:
         """Say what failed; the error itself comes at the end."""
         self._running.pop(id(action), None)
+        self._said.pop(id(action), None)
         self._say(f"{action.host}: {action.title}: FAILED after {seconds:.1f} s")
 
     def phase_finished(self, title: str, seconds: float) -> None:
@@ -88,6 +99,7 @@ class LiveProgress:
         self._console, self._verbose = console, verbose
         self._lock = threading.Lock()
         self._running: dict[int, tuple[Action, float]] = {}
+        self._said: dict[int, str] = {}
         self._title, self._started, self._did = "", 0.0, False
         self._failed = False
         self._live = Live(
@@ -112,6 +124,8 @@ class LiveProgress:
                 (f"{action.host:<{width}}  ", "cyan"), action.title, (f"  {now - started:.1f} s", "dim")
             )
             lines.append(Spinner("dots", text=text))
+            if said := self._said.get(id(action)):
+                lines.append(Text(f"    {said}", style="dim", no_wrap=True, overflow="ellipsis"))
         return Group(*lines)
 
     def __enter__(self) -> LiveProgress:
@@ -144,15 +158,26 @@ class LiveProgress:
             for line in action.shell().splitlines():
                 self._console.print(Text.assemble("  ", (action.host, "cyan"), f"  $ {line}"))
 
+    def action_says(self, action: Action, line: str) -> None:
+        """Show the line below its step; leave it there, when verbose."""
+        with self._lock:
+            self._said[id(action)] = line
+        if self._verbose:
+            from rich.text import Text
+
+            self._console.print(Text.assemble("  ", (action.host, "cyan"), (f"  {line}", "dim")))
+
     def action_finished(self, action: Action, seconds: float, evidence: str) -> None:
         """Take the step off the view."""
         with self._lock:
             self._running.pop(id(action), None)
+            self._said.pop(id(action), None)
 
     def action_failed(self, action: Action, seconds: float, error: Exception) -> None:
         """Leave a line about the failure."""
         with self._lock:
             self._running.pop(id(action), None)
+            self._said.pop(id(action), None)
         self._failed = True
         from rich.text import Text
 
@@ -177,6 +202,9 @@ class Quiet:
         """Say nothing."""
 
     def action_started(self, action: Action) -> None:
+        """Say nothing."""
+
+    def action_says(self, action: Action, line: str) -> None:
         """Say nothing."""
 
     def action_finished(self, action: Action, seconds: float, evidence: str) -> None:

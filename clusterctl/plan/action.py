@@ -22,6 +22,9 @@ MACHINE = "this machine"
 
 Effect = Callable[[HostFacts], HostFacts]
 
+Hear = Callable[[str], None]
+"""Takes a line of what a long deed prints, as it comes."""
+
 
 def unchanged(facts: HostFacts) -> HostFacts:
     """Return the facts as they are: the effect of an action that changes none."""
@@ -57,6 +60,10 @@ class Action(ABC):
     @abstractmethod
     def perform(self, door: Door) -> str:
         """Carry it out. Returns evidence for the transcript. Raises HostError."""
+
+    def carry_out(self, door: Door, hear: Hear) -> str:
+        """Carry it out; a deed that takes minutes tells `hear` what it is at, line by line."""
+        return self.perform(door)
 
     def predict(self, facts: Facts) -> Facts:
         """Return the facts as they will be after the deed."""

@@ -40,6 +40,10 @@ class Journal:
         """Write what is about to be typed."""
         self._line(action.host, f"{action.title}\n$ {action.shell()}")
 
+    def action_says(self, action: Action, line: str) -> None:
+        """Write the line."""
+        self._line(action.host, f"| {line}")
+
     def action_finished(self, action: Action, seconds: float, evidence: str) -> None:
         """Write what came of it."""
         self._line(action.host, f"done in {seconds:.2f} s: {action.title}" + (f": {evidence}" if evidence else ""))
@@ -73,6 +77,11 @@ class Tee:
         """Pass on."""
         for listener in self._listeners:
             listener.action_started(action)
+
+    def action_says(self, action: Action, line: str) -> None:
+        """Pass on."""
+        for listener in self._listeners:
+            listener.action_says(action, line)
 
     def action_finished(self, action: Action, seconds: float, evidence: str) -> None:
         """Pass on."""
