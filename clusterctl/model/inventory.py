@@ -26,6 +26,7 @@ from clusterctl.model.names import (
 )
 from clusterctl.model.reach import FOR_SECRETS, EnvName, JumpHost, Reach, check_secrets, check_ways
 from clusterctl.model.source import Document, meant, parse
+from clusterctl.model.vagrant import Vagrant, check_vagrant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,6 +48,7 @@ class ProviderName(StrEnum):
 
     LOCAL = "local"
     SSH = "ssh"
+    VAGRANT = "vagrant"
 
 
 class Store(StrEnum):
@@ -117,10 +119,12 @@ class Cluster(Value):
 class _Common(Value):
     name: LabName = Field(description="The lab's name: lower case, at most 20 characters.")
     provider: ProviderName = Field(
-        description="Where the hosts come from: `local` makes them on this machine, `ssh` finds them there."
+        description="Where the hosts come from: `local` makes them on this machine, `vagrant` makes VMs, "
+        "`ssh` finds them there."
     )
     cluster: Cluster = Field(default=Cluster(), description="How the daemons become one cluster.")
     local: Local = Field(default=Local(), description="How the local provider lays its hosts out.")
+    vagrant: Vagrant = Field(default=Vagrant(), description="How the provider vagrant calls Vagrant.")
 
 
 class InventoryFile(_Common):
@@ -168,6 +172,8 @@ def load_inventory(text: str, file: str, environ: Mapping[str, str] | None = Non
         _check_roles(found, document)
     if written.provider is ProviderName.LOCAL and document.sound("local"):
         _check_local(local, found, document)
+    if written.provider is ProviderName.VAGRANT:
+        check_vagrant(found.values(), document)
     document.finish()
     return Inventory(
         name=written.name,
@@ -176,6 +182,7 @@ def load_inventory(text: str, file: str, environ: Mapping[str, str] | None = Non
         hosts=found,
         jump_hosts=written.jump_hosts,
         local=local,
+        vagrant=written.vagrant.seen_from(file),
     )
 
 

@@ -53,6 +53,11 @@ class Action(ABC):
         """The name of the door that the action goes through."""
         return self.door or self.host
 
+    @property
+    def changes(self) -> bool:
+        """Whether it changes more than files of our own on this machine."""
+        return self.host != MACHINE
+
     @abstractmethod
     def shell(self) -> str:
         """Return the deed as the shell lines that a person would type."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from clusterctl.model.errors import ClusterctlError, HostsFailed, Interrupted, Refused
 from clusterctl.model.facts import Facts
-from clusterctl.plan.action import MACHINE, Action
+from clusterctl.plan.action import Action
 from clusterctl.plan.phase import Noop, Phase, Section
 
 if TYPE_CHECKING:
@@ -195,5 +195,5 @@ class Runner(Generic[Wanted]):
             raise
         with self._counting:
             self.done += 1
-            self.changed |= action.host != MACHINE
+            self.changed |= action.changes
         self.listener.action_finished(action, time.monotonic() - started, evidence)

@@ -1,0 +1,161 @@
+"""Reading what Vagrant has of a lab. A question to Vagrant takes seconds, so none is asked that files answer."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clusterctl.commands.vagrant import HOSTS, Project, Way, complaint, parse_status, parse_ways
+from clusterctl.providers import access
+from clusterctl.providers.machine import MachineDoor
+from clusterctl.providers.vagrant.facts import (
+    DEFAULT_RANGES,
+    NOT_CREATED,
+    RUNNING,
+    Mark,
+    VagrantFacts,
+    Vm,
+    parse_networks_conf,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from clusterctl.model.lab import Lab
+
+NETWORKS_CONF = Path("/etc/vbox/networks.conf")
+BANNER_WITHIN = 3.0
+
+
+def project(lab: Lab) -> Project:
+    """Return the lab's project: its folder, and its hosts with those that it made and has no more."""
+    settings = lab.inventory.vagrant
+    folder = Path(settings.folder).expanduser().absolute()
+    dotfile = settings.env.get("VAGRANT_DOTFILE_PATH") or os.environ.get("VAGRANT_DOTFILE_PATH") or ".vagrant"
+    bare = Project(str(folder), (), str(folder / Path(dotfile).expanduser()))
+    hosts = {name: mark.address for name, mark in _marks(bare).items() if mark.lab == lab.name}
+    hosts |= {h.name: h.address for h in lab.inventory.hosts.values()}
+    named = ",".join(f"{name}={address}" for name, address in hosts.items())
+    return Project(bare.folder, ((HOSTS, named), *settings.env.items()), bare.dotfile)
+
+
+def read(lab: Lab) -> VagrantFacts:
+    """Read how the lab's machines are and how they are reached."""
+    where = project(lab)
+    marks = _marks(where)
+    names = dict.fromkeys((*lab.inventory.hosts, *(n for n, m in marks.items() if m.lab == lab.name)))
+    ids = {name: _id(where, name) for name in names}
+    vagrantfile = Path(where.folder, "Vagrantfile").is_file()
+    installed = shutil.which("vagrant") is not None
+    states: dict[str, tuple[str, str]] = {}
+    ways: dict[str, Way] = {}
+    problem = ""
+    if installed and vagrantfile:
+        door = MachineDoor()
+        with ThreadPoolExecutor(2) as pool:
+            created = [name for name in names if ids[name]]
+            early = pool.submit(_ways, door, where, created)
+            result = door.run(where.status())
+            ways = early.result()
+        states = parse_status(result.stdout) if result.ok else {}
+        problem = "" if result.ok else complaint(result.stdout or result.stderr)
+        for name, (state, _) in states.items():
+            # Vagrant stopped at a machine that does not run; those after it are asked one by one.
+            if name in names and state == RUNNING and name not in ways:
+                ways |= _ways(door, where, [name])
+    config = _text(lab.state / access.KNOWN_HOSTS)
+    pins = dict(_pins(config))
+    with ThreadPoolExecutor(max(1, len(names))) as pool:
+        said = dict(zip(names, pool.map(lambda n: _banner(ways.get(n)), names), strict=True))
+    vms = {
+        name: Vm(
+            name=name,
+            state=states.get(name, ("", ""))[0],
+            id=ids[name],
+            mark=marks.get(name),
+            way=ways.get(name),
+            answers=said[name],
+            key=pins.get(ids[name], "") if ids[name] else "",
+        )
+        for name in names
+    }
+    return VagrantFacts(
+        lab=lab.name,
+        project=where,
+        installed=installed,
+        vagrantfile=vagrantfile,
+        problem=problem,
+        provider=next((provider for _, provider in states.values() if provider), ""),
+        defined=tuple(states),
+        vms=vms,
+        ranges=parse_networks_conf(_text(NETWORKS_CONF)) if NETWORKS_CONF.exists() else DEFAULT_RANGES,
+        system=platform.system(),
+        arch=platform.machine(),
+        files={name: _text(lab.state / name) for name in (access.CONFIG, access.KNOWN_HOSTS)},
+        owner=f"{os.getuid()}:{os.getgid()}",
+        state=lab.state.exists(),
+    )
+
+
+def running(lab: Lab) -> frozenset[str]:
+    """Return the hosts that run. Where Vagrant has made none it is not asked."""
+    where = project(lab)
+    if not any(_id(where, name) for name in lab.inventory.hosts) or not shutil.which("vagrant"):
+        return frozenset()
+    states = parse_status(MachineDoor().run(where.status()).stdout)
+    return frozenset(h for h in lab.inventory.hosts if states.get(h, (NOT_CREATED, ""))[0] == RUNNING)
+
+
+def machine_id(where: Project, host: str) -> str:
+    """Return Vagrant's id of a machine, "" where there is none."""
+    return _id(where, host)
+
+
+def _id(where: Project, host: str) -> str:
+    found = sorted(Path(where.dotfile, "machines", host).glob("*/id"))
+    return _text(found[0]).strip() if found else ""
+
+
+def _marks(where: Project) -> dict[str, Mark]:
+    folder = Path(where.dotfile, "clusterctl")
+    if not folder.is_dir():
+        return {}
+    found = {p.name: Mark.parse(_text(p)) for p in sorted(folder.iterdir()) if not p.name.endswith(".part")}
+    return {name: mark for name, mark in found.items() if mark}
+
+
+def _ways(door: MachineDoor, where: Project, names: list[str]) -> dict[str, Way]:
+    return parse_ways(door.run(where.ssh_config(*names)).stdout) if names else {}
+
+
+def _pins(text: str) -> Iterable[tuple[str, str]]:
+    """Give the id of each machine whose host key is pinned, and the key."""
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) == 4:
+            yield words[3], f"{words[1]} {words[2]}"
+
+
+def _banner(way: Way | None) -> str:
+    if way is None:
+        return ""
+    if way.proxy:
+        return "behind a proxy"
+    try:
+        with socket.create_connection((way.address, way.port), BANNER_WITHIN) as connection:
+            connection.settimeout(BANNER_WITHIN)
+            return connection.recv(64).decode(errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
