@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+_ATTEMPTS = 100
+
 
 @contextlib.contextmanager
 def held(path: Path, lab: str, doing: str) -> Iterator[None]:
@@ -24,7 +26,6 @@ def held(path: Path, lab: str, doing: str) -> Iterator[None]:
     Raises Locked when another run holds it, Refused where it cannot be written.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle = _acquire(path, lab)
     except OSError as error:
         hint = "CLUSTERCTL_STATE names the folder that labs are kept in"
@@ -43,7 +44,7 @@ def held(path: Path, lab: str, doing: str) -> Iterator[None]:
 
 def _acquire(path: Path, lab: str) -> int:
     while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        handle = _open(path)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -55,6 +56,18 @@ def _acquire(path: Path, lab: str) -> int:
             if os.fstat(handle).st_ino == path.stat().st_ino:
                 return handle
         os.close(handle)
+
+
+def _open(path: Path) -> int:
+    for attempt in range(_ATTEMPTS):
+        # The holder before us may be removing the folder, empty as it is.
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except (FileNotFoundError, FileExistsError):
+            if attempt == _ATTEMPTS - 1:
+                raise
+    raise AssertionError
 
 
 def _who(text: str) -> str:

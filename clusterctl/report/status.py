@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from clusterctl.model.inventory import Role
 from clusterctl.model.lab import LABEL
 from clusterctl.networks import DRIVERS
-from clusterctl.plan.door import MemberStatus
 from clusterctl.stores import etcd
 
 if TYPE_CHECKING:
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
 
     from clusterctl.model.facts import DockerFacts, Facts
     from clusterctl.model.lab import Lab
+    from clusterctl.plan.door import MemberStatus
 
 
 @dataclass(frozen=True, slots=True)
