@@ -135,6 +135,10 @@ class WriteFile(Action):
         host = facts.hosts.get(self.host)
         if host is None:
             return facts
+        if self.record:
+            before, name = host.file(self.path), f"files{self.path}"
+            if not {name, f"{name}.absent"} & host.records.keys():
+                host = host.with_record(name, before.content) if before else host.with_record(f"{name}.absent", "")
         content = "" if self.secret else self.content
         return facts.with_host(
             self.effect(host.with_file(self.path, File(content, self.mode, self.owner, time.time())))

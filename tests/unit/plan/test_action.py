@@ -120,6 +120,14 @@ def test_a_file_is_predicted_as_it_will_be() -> None:
     assert found.modified > 1e9
 
 
+@pytest.mark.parametrize(("content", "record"), [("old", {"files/etc/x": "old"}), (None, {"files/etc/x.absent": ""})])
+def test_a_record_is_foreseen_once(content: str | None, record: dict) -> None:
+    action = WriteFile(host="docker1", title="t", path="/etc/x", content="new", record=True)
+    once = action.predict(facts(content))
+    assert once.hosts["docker1"].records == record
+    assert action.predict(once).hosts["docker1"].records == record
+
+
 def test_a_deed_on_a_host_that_is_not_known_predicts_nothing() -> None:
     action = WriteFile(host="docker9", title="t", path="/etc/x", content="a")
     assert action.predict(facts(None)) == facts(None)

@@ -20,8 +20,6 @@ def test_the_settings_are_those_that_real_members_ran_with() -> None:
     for name, host in HOSTS.items():
         real = finished().hosts[name].content(etcd.CONFIG)
         assert etcd.config(host, MEMBERS, yaml.safe_load(real)["initial-cluster-token"]) == real
-        assert etcd.unit("ut") == finished().hosts[name].content(etcd.UNIT_FILE)
-        assert etcd.drop_in() == finished().hosts[name].content(etcd.DROP_IN)
 
 
 def test_a_member_listens_on_its_cluster_address_and_on_loopback_only() -> None:
