@@ -12,11 +12,15 @@ PROGRAMS := systemd-nspawn:systemd-container mmdebstrap:mmdebstrap ip:iproute2 i
   ssh-keygen:openssh-client setsid:util-linux
 FILES := /usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring
 
-.PHONY: help lab down test unit lab-test check bench format system clean
+# What the VMs of test-vagrant need besides, on Debian.
+VAGRANT_PACKAGES := vagrant vagrant-libvirt libvirt-daemon-system libvirt-daemon-driver-qemu libvirt-clients \
+  dnsmasq-base qemu-system-x86 qemu-utils slirp4netns dmidecode e2fsprogs
+
+.PHONY: help lab down test unit lab-test test-vagrant check bench format system vagrant-system clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 lab: system $(VENV)/.run  ## Build the two-host lab and verify it
 	$(SUDO) $(CLUSTERCTL) up $(PLAYBOOK) -i $(INVENTORY)
@@ -32,6 +36,9 @@ unit: $(VENV)/.dev  ## Run the tests that need no host
 
 lab-test: system $(VENV)/.dev  ## Run the tests on real hosts
 	$(VENV)/bin/pytest tests/lab
+
+test-vagrant: system vagrant-system $(VENV)/.dev  ## Run the tests on real VMs, by Vagrant
+	$(SUDO) env CI=$(CI) tests/vagrant/run.sh $(abspath $(VENV))/bin/pytest tests/vagrant
 
 check: $(VENV)/.dev  ## Lint, types and architecture
 	$(VENV)/bin/ruff check
@@ -54,6 +61,11 @@ system:
 	[ -z "$$missing" ] || { echo "installing$$missing"; \
 	  $(SUDO) apt-get update -qq && \
 	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing >/dev/null; }
+
+vagrant-system:
+	@[ "$$(id -u)" != 0 ] || ! command -v dpkg >/dev/null || dpkg -s $(VAGRANT_PACKAGES) >/dev/null 2>&1 || \
+	{ echo "installing $(VAGRANT_PACKAGES)"; apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(VAGRANT_PACKAGES) >/dev/null; }
 
 $(VENV)/bin/pip:
 	$(PYTHON) -m venv $(VENV)

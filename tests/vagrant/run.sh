@@ -1,0 +1,45 @@
+#!/bin/bash
+# Runs the tests on real VMs: `run.sh PYTEST…`, from `make test-vagrant`. Where that cannot be, it says why and
+# that is a skip; with CI set it is a failure.
+#
+#   CLUSTERCTL_TEST_CACHE=/var/cache/clusterctl/vagrant    where the box is kept between runs
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+
+cannot() {
+  echo "SKIPPED: tests on Vagrant's VMs: $*" >&2
+  [ -z "${CI:-}" ] || exit 1
+  exit 0
+}
+
+[ "$(uname -s)" = Linux ] || cannot "they need Linux"
+[ "$(id -u)" = 0 ] || cannot "they need root, for namespaces and the box: sudo make test-vagrant"
+missing=
+for program in vagrant:vagrant virsh:libvirt-clients libvirtd:libvirt-daemon qemu-system-x86_64:qemu-system-x86 \
+  qemu-img:qemu-utils dnsmasq:dnsmasq-base mmdebstrap:mmdebstrap mkfs.ext4:e2fsprogs slirp4netns:slirp4netns \
+  unshare:util-linux; do
+  command -v "${program%%:*}" >/dev/null || missing="$missing ${program##*:}"
+done
+[ -z "$missing" ] || cannot "missing:$missing (apt-get install --no-install-recommends$missing)"
+vagrant plugin list 2>/dev/null | grep -q vagrant-libvirt || dpkg -s vagrant-libvirt >/dev/null 2>&1 ||
+  cannot "missing: vagrant-libvirt"
+unshare --net --mount --pid --fork true 2>/dev/null || cannot "this machine lets nobody make namespaces"
+
+cache=${CLUSTERCTL_TEST_CACHE:-/var/cache/clusterctl/vagrant}
+box=$cache/$(sha256sum "$here/build-box.sh" | cut -c1-12)
+mkdir -p "$cache"
+(
+  flock 9
+  if [ ! -e "$box/debian.box" ]; then
+    echo "building a box from Debian's packages in $box" >&2
+    rm -rf "$box.part"
+    "$here/build-box.sh" "$box.part"
+    mv -T "$box.part" "$box"
+  fi
+) 9>"$cache/lock"
+
+work=$(mktemp -d /var/tmp/clusterctl-vagrant.XXXXXX)
+trap 'rm -rf --one-file-system "$work"' EXIT
+export CLUSTERCTL_TEST_BOX=$box CLUSTERCTL_VM_BOX=clusterctl/debian
+export VAGRANT_HOME=$work/home VAGRANT_DEFAULT_PROVIDER=libvirt VAGRANT_CHECKPOINT_DISABLE=1
+"$here/sandbox.sh" "$work" "$@"

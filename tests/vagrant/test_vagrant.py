@@ -1,0 +1,142 @@
+"""A lab on real VMs, from nothing to nothing: each test takes the lab on from the one before."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+HERE = Path(__file__).parent
+PROGRAM = Path(sys.executable).with_name("clusterctl")
+HOSTS = {"docker1": "192.168.56.11", "docker2": "192.168.56.12"}
+WITHIN = 3000
+"""Seconds for one command: without KVM a VM takes minutes to boot, and to install Docker."""
+
+
+def seen(done):
+    return f"{' '.join(map(str, done.args))}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+
+
+def run(*argv, check=0, **env):
+    done = subprocess.run(
+        argv,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=WITHIN,
+        check=False,
+        cwd=ROOT,
+        env={**os.environ, **env},
+    )
+    assert check is None or done.returncode == check, seen(done)
+    return done
+
+
+class Lab:
+    """The lab, its files in a folder of its own."""
+
+    def __init__(self, folder):
+        self.inventory = folder / "vagrant.yml"
+        self.state = folder / "state/vt"
+        self.dotfile = folder / "dotfile"
+        hosts = "".join(f"  {name}: {address}\n" for name, address in HOSTS.items())
+        self.inventory.write_text(
+            f"name: vt\nprovider: vagrant\nhosts:\n{hosts}"
+            f"vagrant:\n  folder: {HERE}\n  env: {{VAGRANT_DOTFILE_PATH: {self.dotfile}}}\n"
+        )
+
+    def cli(self, *args, check=0):
+        words = (args[0], "-i", str(self.inventory), *args[1:])
+        done = run(str(PROGRAM), *words, check=check, CLUSTERCTL_STATE=str(self.state.parent), NO_COLOR="1")
+        assert "Traceback" not in done.stderr, seen(done)
+        return done
+
+    def vagrant(self, *args):
+        return run("vagrant", *args, VAGRANT_CWD=str(HERE), VAGRANT_DOTFILE_PATH=str(self.dotfile)).stdout
+
+    def ssh(self, host, command):
+        config = str(self.state / "ssh_config")
+        return run("ssh", "-F", config, "-o", "BatchMode=yes", host, command).stdout
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    if "CLUSTERCTL_SANDBOX" not in os.environ:
+        pytest.skip("VMs are made in a sandbox only: make test-vagrant")
+    run("vagrant", "box", "add", "--name", "clusterctl/debian", f"{os.environ['CLUSTERCTL_TEST_BOX']}/debian.box")
+    made = Lab(tmp_path_factory.mktemp("vagrant"))
+    yield made
+    made.cli("down", "--yes", check=None)
+
+
+def virsh(*args):
+    return run("virsh", "-q", "-c", "qemu:///system", *args).stdout.split("\n")
+
+
+def test_a_plan_is_shown_before_anything_is_there(lab):
+    plan = lab.cli("up", "--dry-run").stdout
+    assert "vagrant up --no-parallel docker1" in plan
+    assert "docker1: install" in plan
+    assert not lab.dotfile.exists()
+
+
+def test_up_makes_vms_and_a_verified_lab(lab):
+    done = lab.cli("up")
+    assert "create docker2 with Vagrant (libvirt): done" in done.stderr
+    assert "still at it" in done.stderr
+    assert "all hold" in done.stdout
+
+
+def test_up_again_does_nothing(lab):
+    assert "vt: nothing to do" in lab.cli("up").stdout
+
+
+def test_its_settings_serve_people_and_its_keys_are_pinned(lab):
+    for host in HOSTS:
+        assert lab.ssh(host, "hostname").strip() == host
+    known = lab.state / "known_hosts"
+    text = known.read_text()
+    assert len(text.splitlines()) == len(HOSTS)
+    one, two = (line.split()[2] for line in text.splitlines())
+    assert one != two, "each VM has a key of its own"
+    known.write_text(text.replace(one, two))
+    try:
+        refused = lab.cli("verify", check=None)
+        assert refused.returncode not in {0, 1}
+        assert "HOST KEY" in refused.stderr
+    finally:
+        known.write_text(text)
+
+
+def test_verify_and_status_say_that_all_holds(lab):
+    assert "all hold" in lab.cli("verify").stdout
+    status = json.loads(lab.cli("status", "-o", "json").stdout)
+    assert [host["address"] for host in status["hosts"]] == list(HOSTS.values())
+    assert status["problems"] == []
+
+
+def test_a_vm_that_was_halted_is_missed_and_started_again(lab):
+    lab.vagrant("halt", "docker2")
+    assert "docker2: the host is not there" in lab.cli("status", check=1).stdout
+    done = lab.cli("up")
+    assert "start docker2, which is 'shutoff': done" in done.stderr
+    assert "create" not in done.stderr
+    assert "all hold" in done.stdout
+
+
+def test_down_takes_vms_away_whether_they_run_or_not(lab):
+    lab.vagrant("halt", "--force", "docker2")
+    refused = lab.cli("down", check=2)
+    assert "DESTROY" in refused.stderr
+    lab.cli("down", "--yes")
+    assert virsh("list", "--all", "--name") == ["", ""]
+    disks = [line.split()[0] for line in virsh("vol-list", "clusterctl-test") if line]
+    assert [d for d in disks if "docker" in d] == []
+    assert [n for n in virsh("net-list", "--all", "--name") if n and n != "default"] == []
+    assert not list(lab.dotfile.glob("machines/*/*/id"))
+    assert not (lab.dotfile / "clusterctl").exists()
+    assert not lab.state.exists()
+    assert "nothing to do" in lab.cli("down", "--yes").stdout
