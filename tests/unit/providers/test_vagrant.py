@@ -341,7 +341,8 @@ def test_a_machine_is_read_as_vagrant_has_it(tmp_path, monkeypatch):
         tmp_path,
         monkeypatch,
         'case "$1" in\n'
-        "status) echo 1,docker1,provider-name,libvirt; echo 1,docker1,state,running; echo 1,docker2,state,not_created;;\n"
+        "status) echo 1,docker1,provider-name,libvirt; echo 1,docker1,state,running;\n"
+        "        echo 1,docker2,state,not_created;;\n"
         "ssh-config) printf 'Host docker1\\n  HostName 127.0.0.1\\n  Port 1\\n  IdentityFile /k\\n';;\n"
         "esac\n",
     )
