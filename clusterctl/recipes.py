@@ -15,6 +15,7 @@ from clusterctl.phases import (
     packages,
     preflight,
     records,
+    tarballs,
 )
 
 if TYPE_CHECKING:
@@ -31,8 +32,10 @@ def up(provider: Provider, authority: Callable[[], Authority]) -> list[Phase[Lab
     return [
         *provider.up,
         preflight.Preflight(),
-        hostname.NameHosts(),
+        tarballs.FetchTarballs(),
         packages.InstallPackages(),
+        tarballs.InstallTarballs(),
+        hostname.NameHosts(),
         certificates.IssueCertificates(authority),
         etcd.StartEtcd(authority),
         docker.JoinStore(),
@@ -51,6 +54,7 @@ def clear() -> list[Phase[Lab]]:
         docker.LeaveStore(),
         etcd.RemoveEtcd(),
         hostname.RestoreHostnames(),
+        tarballs.RemoveTarballs(),
         packages.RemovePackages(),
         records.ForgetRecords(),
     ]

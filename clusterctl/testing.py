@@ -177,7 +177,7 @@ class FakeDoor:
     """A host in memory.
 
     answers: by the command as one would type it, or a function of the command; what is not there succeeds.
-    commands: what was run, in order.
+    commands: what was run, in order. sent: which file of this machine was copied where.
     """
 
     host: str = "host"
@@ -185,6 +185,7 @@ class FakeDoor:
     docker: FakeDocker = field(default_factory=FakeDocker)
     etcd: FakeEtcd = field(default_factory=FakeEtcd)
     commands: list[Command] = field(default_factory=list)
+    sent: list[tuple[str, str]] = field(default_factory=list)
 
     def run(self, command: Command) -> Result:
         """Note the command and answer it."""
@@ -192,6 +193,10 @@ class FakeDoor:
         known = self.answers
         code, out, err = known(command) if callable(known) else known.get(command.line(), DONE)
         return Result(self.host, command, code, out, err)
+
+    def send(self, source: str, to: str, seen: Callable[[int, int], None]) -> None:
+        """Note what was sent where."""
+        self.sent.append((source, to))
 
     @property
     def lines(self) -> list[str]:

@@ -41,8 +41,9 @@ s memory; grep MemTotal /proc/meminfo
 s disk; df -Pm /var/lib | tail -n 1
 s ip; ip -o -4 addr show; s links; ip -o link show; s routes; ip -4 route show
 s listen; ss -Hlntup 2>/dev/null || ss -lntup
-s tools; for t in docker dockerd etcd etcdctl tcpdump nsenter bridge busybox hostnamectl apt-get iptables sysctl; do
-  command -v $t >/dev/null 2>&1 && echo $t; done
+s tools; for t in docker dockerd etcd etcdctl tcpdump nsenter bridge busybox hostnamectl apt-get iptables sysctl \
+  update-ca-certificates; do command -v $t >/dev/null 2>&1 && echo $t; done
+getent passwd etcd >/dev/null && echo user:etcd
 s records
 if [ -d @WAS@ ]; then cd @WAS@; find . -type f ! -name '*.part' | while read -r f; do
   printf '%s ' "$f"; head -c 262144 "$f" | base64 -w0; echo; done; cd /; fi

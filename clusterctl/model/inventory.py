@@ -6,7 +6,7 @@ from enum import StrEnum
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from clusterctl.model.names import (
     Address,
@@ -16,13 +16,16 @@ from clusterctl.model.names import (
     LabName,
     Listed,
     OrEmpty,
+    Sha256,
     Subnet,
     Suite,
+    Url,
     Value,
     as_ipv4,
     choices,
     inside,
     shown,
+    wrong,
 )
 from clusterctl.model.reach import FOR_SECRETS, EnvName, JumpHost, Reach, check_secrets, check_ways
 from clusterctl.model.source import Document, meant, parse
@@ -30,6 +33,7 @@ from clusterctl.model.vagrant import Vagrant, check_vagrant
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from typing import Self
 
 
 FROM_ENVIRONMENT = {"type": "string", "pattern": r"\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\}"}
@@ -108,12 +112,43 @@ class Local(Value):
     )
     suite: Suite = Field(default="bookworm", description="The Debian release that the hosts run.")
     internet: bool = Field(default=False, description="Whether the hosts reach the internet.")
+    bare: bool = Field(default=False, description="Whether the hosts start without Docker and etcd.")
+
+
+class Tarball(Value):
+    """A release tarball for hosts whose packages do not fit; from a url or a file."""
+
+    url: Annotated[Url, OrEmpty] = Field(default="", description="Downloaded to this machine, once, and kept.")
+    file: Annotated[FilePath, OrEmpty] = Field(default="", description="A file on this machine.")
+    sha256: Sha256 = Field(description="The checksum that it must have.")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if bool(self.url) == bool(self.file):
+            raise wrong("must say where the tarball comes from, once", "one of url, file")
+        return self
+
+    @property
+    def source(self) -> str:
+        """Where it comes from, as the user wrote it."""
+        return self.url or self.file
+
+    @property
+    def name(self) -> str:
+        """Its name without a folder."""
+        return self.source.partition("?")[0].rpartition("/")[2] or "tarball"
 
 
 class Cluster(Value):
     """How the daemons become one cluster."""
 
     store: Store = Field(default=Store.ETCD, description="What keeps the cluster's shared state.")
+    etcd: Tarball | None = Field(
+        default=None, description="etcd 3.4 or 3.5 as released, for hosts that have no etcd; otherwise a package."
+    )
+    docker: Tarball | None = Field(
+        default=None, description="Docker 20.10's static build, for hosts that have no Docker; otherwise a package."
+    )
 
 
 class _Common(Value):

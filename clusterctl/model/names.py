@@ -268,6 +268,16 @@ FilePath = Annotated[
     str,
     Shape("a path", _PATH, "no quotes, none of $ % ` \\, no '-' or space first", 1024),
 ]
+Url = Annotated[
+    str,
+    Shape(
+        "the address of a file",
+        r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?/[A-Za-z0-9._~/%+,=@?&-]*",
+        "http:// or https://, a host and a path, without a password",
+        2048,
+    ),
+]
+Sha256 = Annotated[str, Shape("a SHA-256 checksum", "[0-9a-f]{64}", "64 digits of 0-9 and a-f", 64)]
 ImageTag = Annotated[
     str,
     Shape("an image", _TAG, "such as alpine:3.20 or registry.example.org/team/web:1", 255),

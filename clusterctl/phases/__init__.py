@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from clusterctl.stores import etcd as store
+from clusterctl.stores import releases
 
 HOST_FILES = (
     "/etc/hosts",
@@ -16,6 +17,9 @@ HOST_FILES = (
     store.DOCKER_KEY,
     store.DAEMON_JSON,
     store.DROP_IN,
+    releases.SERVICE,
+    releases.SOCKET,
+    *(kind.marker for kind in releases.KINDS),
 )
 """The files that phases decide from."""
 

@@ -14,7 +14,7 @@ from clusterctl.plan import files
 from clusterctl.plan.action import Run, WaitFor, WriteFile
 from clusterctl.plan.command import script
 from clusterctl.plan.phase import Noop, Section, steps
-from clusterctl.stores import etcd
+from clusterctl.stores import etcd, releases
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ UNIT = "docker.service"
 RECORD = "docker.service"
 JOURNAL = "journalctl -u docker -n 50"
 NODES = "/docker/nodes"
-NEEDS_RESTART_FOR = (etcd.DAEMON_JSON, etcd.CA, etcd.DOCKER_CERT)
+NEEDS_RESTART_FOR = (etcd.DAEMON_JSON, etcd.CA, etcd.DOCKER_CERT, releases.SERVICE, releases.DOCKER.marker)
 
 # "$1": a file; its folder goes with it when nothing else is there.
 _REMOVE = 'rm -f "$1"; rmdir "$(dirname "$1")" 2>/dev/null || true'

@@ -12,7 +12,7 @@ from clusterctl.model.inventory import Role
 from clusterctl.plan.action import Run, WaitFor, WriteFile
 from clusterctl.plan.command import command
 from clusterctl.plan.phase import Noop, Section, steps
-from clusterctl.stores import etcd
+from clusterctl.stores import etcd, releases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from clusterctl.stores.certificates import Authority
 
 JOURNAL = f"journalctl -u {etcd.UNIT} -n 50"
-NEEDS_RESTART_FOR = (etcd.UNIT_FILE, etcd.CONFIG, etcd.CA, etcd.MEMBER_CERT)
+NEEDS_RESTART_FOR = (etcd.UNIT_FILE, etcd.CONFIG, etcd.CA, etcd.MEMBER_CERT, releases.ETCD.marker)
 
 
 @dataclass(frozen=True)

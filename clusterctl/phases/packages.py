@@ -5,54 +5,123 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from clusterctl.commands import apt
+from clusterctl.commands.apt import Typed
 from clusterctl.model.errors import Reason, Refused
-from clusterctl.model.inventory import Role
+from clusterctl.model.facts import Unit
+from clusterctl.model.inventory import ProviderName, Role
 from clusterctl.plan import files
 from clusterctl.plan.action import Run
-from clusterctl.plan.command import script
-from clusterctl.plan.phase import Noop, Section
+from clusterctl.plan.command import command, script
+from clusterctl.plan.phase import Noop, Section, steps
+from clusterctl.stores import etcd
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from clusterctl.model.facts import Facts, HostFacts
-    from clusterctl.model.inventory import Host
+    from clusterctl.model.inventory import Host, Tarball
     from clusterctl.model.lab import Lab
     from clusterctl.plan.action import Action
 
-RECORD = "packages"
+RECORD, BEFORE = "packages", "before"
 
-# A program that is looked for, and the Debian package that brings it.
 ETCD = {"etcd": "etcd-server"}
-DOCKER = {"dockerd": "docker.io", "iptables": "iptables", "busybox": "busybox-static", "tcpdump": "tcpdump"}
+DOCKER = {
+    "dockerd": "docker.io", "iptables": "iptables", "busybox": "busybox-static", "tcpdump": "tcpdump",
+    "bridge": "iproute2",
+}  # fmt: skip
+"""A program that is looked for, and the Debian package that brings it."""
 
-# "$@": packages. Services must not start by themselves on installation: etcd would open a port with no
-# certificate, dockerd would come up without its store. What is new is recorded before it is installed.
-_INSTALL = """\
-set -eu; export DEBIAN_FRONTEND=noninteractive LC_ALL=C
-for u in etcd.service docker.service docker.socket; do
-  systemctl cat "$u" >/dev/null 2>&1 || { systemctl mask --runtime -q "$u"; masked="${masked:-} $u"; }; done
-trap 'for u in ${masked:-}; do systemctl unmask --runtime -q "$u"; done' EXIT
-apt-get update -qq
-new=$(apt-get install -s --no-install-recommends "$@" | sed -n 's/^Inst \\([^ ]*\\).*/\\1/p')
-mkdir -p @WAS@; printf '%s\\n' $new >> @WAS@/packages
-apt-get install -qq -y --no-install-recommends -o Dpkg::Options::=--force-confold "$@"
-systemctl disable -q etcd.service 2>/dev/null || true
-""".replace("@WAS@", files.WAS)
+CERTIFICATES = {"update-ca-certificates": "ca-certificates"}
+"""What pulling from a registry needs besides."""
 
-# "$@": packages that clusterctl brought. Docker's own data goes with them, as nothing was there before.
-_PURGE = """\
-set -eu; export DEBIAN_FRONTEND=noninteractive
-apt-get purge -qq -y "$@"
-case " $* " in *" docker.io "*) rm -rf /var/lib/docker /var/lib/containerd /etc/docker;; esac
-case " $* " in *" etcd-server "*) rm -rf /var/lib/etcd;; esac
-"""
+FITS = {
+    ("debian", "12"): frozenset({"docker.io", "etcd-server"}),
+    ("debian", "13"): frozenset({"etcd-server"}),
+}
+"""Which of the two a distribution has in a version that fits; tried on each of these."""
+
+TOO_NEW = {
+    "docker.io": ".".join(map(str, (etcd.LAST_DOCKER[0], etcd.LAST_DOCKER[1] + 1))),
+    "etcd-server": ".".join(map(str, (etcd.LAST_ETCD[0], etcd.LAST_ETCD[1] + 1))),
+}
+"""From which version a package does not fit."""
+
+DOCKER_DATA = "/var/lib/docker"
+LEFT = {
+    "docker.io": (DOCKER_DATA, "/var/lib/containerd", "/etc/docker", "/etc/containerd", "/opt/containerd", "/etc/cni"),
+    "etcd-server": ("/var/lib/etcd", "/etc/etcd"),
+}
+"""What the programs leave behind, by package."""
+
+OWN_ETCD = "etcd.service"
+"""The unit of Debian's package. It would open a port without a certificate."""
+
+_DOWNLOADS = {
+    "docker": "https://download.docker.com/linux/static/stable/{machine}/docker-20.10.24.tgz",
+    "etcd": "https://github.com/etcd-io/etcd/releases/download/v3.4.34/etcd-v3.4.34-linux-{go}.tar.gz",
+}
+_GO = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
-def missing(host: Host, facts: HostFacts) -> list[str]:
-    """Return the Debian packages whose programs the host lacks."""
+def tarballs(lab: Lab) -> dict[str, Tarball]:
+    """Return the tarballs of the inventory by the package that each stands for."""
+    cluster = lab.inventory.cluster
+    return {p: t for p, t in (("docker.io", cluster.docker), ("etcd-server", cluster.etcd)) if t}
+
+
+def missing(lab: Lab, host: Host, facts: HostFacts) -> list[str]:
+    """Return the packages whose programs the host lacks and no tarball brings."""
     wanted = {**(ETCD if Role.ETCD in host.roles else {}), **(DOCKER if Role.DOCKER in host.roles else {})}
-    return [package for program, package in wanted.items() if program not in facts.tools]
+    images = {c.image for c in lab.playbook.containers.values() if c.host == host.name}
+    if any(lab.playbook.images[i].pull for i in images if i in lab.playbook.images):
+        wanted |= CERTIFICATES
+    lacking = [package for program, package in wanted.items() if program not in facts.tools]
+    return [p for p in lacking if p not in tarballs(lab)]
+
+
+def reasons(lab: Lab, host: Host, facts: HostFacts) -> Iterator[Reason]:
+    """Say why what a host lacks cannot be installed there."""
+    packages = missing(lab, host, facts)
+    if not packages:
+        return
+    system = facts.os_name or "this system"
+    if "apt-get" not in facts.tools:
+        yield Reason(host.name, f"{system} has no apt, and {', '.join(packages)} are missing", "install them there")
+        return
+    unfit = [p for p in packages if p in TOO_NEW and p not in FITS.get((facts.os_id, facts.os_version), ())]
+    if unfit:
+        machine = facts.arch or "x86_64"
+        names = {"docker.io": "docker", "etcd-server": "etcd"}
+        lines = ["cluster:"]
+        for package in unfit:
+            url = _DOWNLOADS[names[package]].format(machine=machine, go=_GO.get(machine, machine))
+            lines.append(f"  {names[package]}: {{url: {url}, sha256: CHECKSUM}}")
+        yield Reason(
+            host.name,
+            f"no package of {system} fits a cluster store, and {' and '.join(names[p] for p in unfit)} "
+            f"{'is' if len(unfit) == 1 else 'are'} missing there",
+            "add release tarballs to the inventory (CHECKSUM: curl -fsSL URL | sha256sum):\n" + "\n".join(lines),
+        )
+
+
+def note(host: str, found: HostFacts) -> Iterator[Action]:
+    """Write down what the host has before the first installation, unless that was done."""
+    if BEFORE not in found.records:
+        yield Typed(
+            host=host,
+            title="write down what is there before anything is installed",
+            command=apt.note([p for paths in LEFT.values() for p in paths]),
+            typed=f"{{ getent passwd; getent group; ls -d {' '.join(p for paths in LEFT.values() for p in paths)}; "
+            f"ip -br link; iptables -S FORWARD; sysctl net.ipv4.ip_forward; }} > {apt.BEFORE}",
+            effect=lambda f: f.with_record(BEFORE, ""),
+        )
+
+
+def came(found: HostFacts) -> frozenset[str]:
+    """Return the packages that clusterctl brought to a host."""
+    return frozenset(found.records.get(RECORD, "").split())
 
 
 class InstallPackages:
@@ -62,42 +131,61 @@ class InstallPackages:
     reads = frozenset({Section.HOST})
 
     def plan(self, lab: Lab, facts: Facts) -> Iterator[Action | Noop]:
-        """Refuse hosts that need something and have no apt; say which versions are used as they are."""
-        reasons = []
-        steps: list[Action | Noop] = []
-        for host in lab.inventory.hosts.values():
+        """Refuse hosts that have nothing that fits; say which versions are used as they are."""
+        hosts = lab.inventory.hosts.values()
+        if refused := [r for h in hosts for r in reasons(lab, h, facts.hosts[h.name])]:
+            raise Refused(refused)
+        for host in hosts:
             found = facts.hosts[host.name]
-            packages = missing(host, found)
-            if not packages:
-                has = ", ".join(f"{name} {version}" for name, version in sorted(found.versions.items()))
-                steps.append(Noop(host.name, f"{has} already installed"))
-            elif "apt-get" not in found.tools or (found.os_id, found.os_version) != ("debian", "12"):
-                reasons.append(
-                    Reason(
-                        host.name,
-                        f"{found.os_name or 'this system'} has no packages that fit a cluster store, "
-                        f"and {', '.join(packages)} are missing",
-                        "install Docker 20.10 and etcd 3.4 or 3.5 on it, or take a Debian 12 host",
-                    )
-                )
-            else:
-                steps.append(self._install(host.name, packages))
-        if reasons:
-            raise Refused(reasons)
-        yield from steps
+            has = ", ".join(f"{name} {version}" for name, version in sorted(found.versions.items()))
+            yield from steps(self._actions(lab, host, found), host.name, f"{has or 'what it needs'} already installed")
+
+    def _actions(self, lab: Lab, host: Host, found: HostFacts) -> Iterator[Action]:
+        packages = missing(lab, host, found)
+        if packages:
+            yield from note(host.name, found)
+            yield self._install(host.name, packages)
+        own = found.unit(OWN_ETCD).enabled == "enabled" and "etcd-server" in came(found)
+        if own or "etcd-server" in packages:
+            yield Run(
+                host=host.name,
+                title="keep Debian's own etcd off",
+                command=command("systemctl", "disable", "-q", "--now", OWN_ETCD),
+                effect=lambda f: f.with_unit(OWN_ETCD, Unit(enabled="disabled")),
+            )
+        if Role.ETCD in host.roles and "user:etcd" not in found.tools and "etcd-server" not in packages:
+            yield from () if packages else note(host.name, found)
+            yield Typed(
+                host=host.name,
+                title="make the user etcd",
+                command=script(_MAKE_USER),
+                typed=f"useradd --system --user-group --no-create-home --home-dir {etcd.DATA} "
+                "--shell /usr/sbin/nologin etcd",
+                effect=lambda f: replace(f, tools=f.tools | {"user:etcd"}).with_record("user", "etcd"),
+            )
 
     def _install(self, host: str, packages: list[str]) -> Action:
-        return Run(
+        programs = {**ETCD, **DOCKER, **CERTIFICATES}
+        brought = {program for program, package in programs.items() if package in packages}
+        brought |= {"user:etcd"} if "etcd" in brought else set()
+        return Typed(
             host=host,
             title=f"install {', '.join(packages)}",
-            command=script(_INSTALL, *packages, within=900),
-            hint="is a package mirror reachable from the host? apt-get update",
+            command=apt.install(packages, {p: v for p, v in TOO_NEW.items() if p in packages}),
+            typed=f"apt-get update\napt-get install --no-install-recommends {' '.join(packages)}",
+            hint=f"on {host}: apt-get update && apt-get install {' '.join(packages)}",
             effect=lambda f: replace(
-                f,
-                tools=f.tools | {p for p, package in {**ETCD, **DOCKER}.items() if package in packages},
-                records={**f.records, RECORD: "\n".join(packages)},
+                f, tools=f.tools | brought, records={**f.records, RECORD: "\n".join(sorted(came(f) | set(packages)))}
             ),
         )
+
+
+_MAKE_USER = f"""\
+set -eu; umask 077; mkdir -p {files.WAS}; echo etcd > {files.WAS}/user
+getent passwd etcd >/dev/null || exec useradd --system --user-group --no-create-home \\
+  --home-dir {etcd.DATA} --shell /usr/sbin/nologin etcd"""
+
+_REMOVE_USER = "! getent passwd etcd >/dev/null || userdel etcd; ! getent group etcd >/dev/null || groupdel etcd"
 
 
 class RemovePackages:
@@ -107,14 +195,48 @@ class RemovePackages:
     reads = frozenset({Section.HOST})
 
     def plan(self, lab: Lab, facts: Facts) -> Iterator[Action | Noop]:
-        """Purge what the record names."""
+        """Purge what the record names, and what those programs made."""
         for name, found in facts.hosts.items():
-            packages = sorted(set(found.records.get(RECORD, "").split()))
-            if packages:
-                yield Run(
-                    host=name,
-                    title=f"remove {len(packages)} packages: {', '.join(packages)}",
-                    command=script(_PURGE, *packages, within=300),
-                )
-            else:
-                yield Noop(name, "no package was installed")
+            yield from steps(self._actions(lab, name, found), name, "no package was installed")
+
+    def _actions(self, lab: Lab, host: str, found: HostFacts) -> Iterator[Action]:
+        packages = sorted(came(found))
+        if packages:
+            if "docker.io" in packages:
+                yield from leave_docker(lab, host)
+            yield Typed(
+                host=host,
+                title=f"remove {len(packages)} packages: {', '.join(packages)}",
+                command=apt.purge(packages),
+                typed=f"apt-get purge {' '.join(packages)}",
+            )
+            paths = [p for package in LEFT if package in packages for p in LEFT[package]]
+            if paths:
+                yield sweep(host, "remove what they left", paths)
+        if found.records.get("user"):
+            yield Typed(host=host, title="remove the user etcd", command=script(_REMOVE_USER), typed="userdel etcd")
+
+
+def leave_docker(lab: Lab, host: str) -> Iterator[Action]:
+    """Take away what a Docker that clusterctl brought has set up, unless it holds something of the user's."""
+    # Hosts that were made for the lab go with all that is in them.
+    if lab.inventory.provider is ProviderName.SSH:
+        yield Typed(
+            host=host,
+            title="look for what is not the lab's in the Docker that was installed",
+            command=apt.nothing_of_others(DOCKER_DATA),
+            typed=f"ls {DOCKER_DATA}/containers {DOCKER_DATA}/volumes",
+            hint=f"remove these from {host} first; to keep them and Docker: rm -r {files.WAS} there",
+        )
+    yield Typed(
+        host=host,
+        title="remove Docker's bridges and rules",
+        command=apt.unplug_docker(),
+        typed="systemctl stop docker.socket docker\nip link delete docker0\n"
+        "iptables-save | grep -v -e DOCKER -e docker0 -e docker_gwbridge | iptables-restore",
+    )
+
+
+def sweep(host: str, title: str, paths: Sequence[str]) -> Action:
+    """Remove what programs have made in places that were noted as absent or empty."""
+    return Typed(host=host, title=title, command=apt.sweep(paths), typed=f"rm -rf {' '.join(paths)}")

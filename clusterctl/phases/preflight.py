@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from clusterctl.model.errors import ClusterctlError, Reason, Refused
 from clusterctl.model.inventory import Role
+from clusterctl.phases import packages
 from clusterctl.plan.phase import Section
 from clusterctl.stores import etcd
 
@@ -71,6 +72,7 @@ def _reasons(lab: Lab, host: Host, facts: HostFacts) -> Iterator[Reason]:
             f"its cluster address {host.cluster_address} is on none of its interfaces (it has {has})",
             f"set cluster_address of {host.name} in the inventory",
         )
+    yield from packages.reasons(lab, host, facts)
     yield from _overlaps(lab, host, facts)
     if Role.ETCD in host.roles:
         yield from _etcd(host, facts)

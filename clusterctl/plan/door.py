@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from clusterctl.model.facts import DockerFacts
     from clusterctl.plan.command import Command, Result
@@ -118,6 +118,9 @@ class Door(Protocol):
 
     def run(self, command: Command) -> Result:
         """Run the command and return what it ended with, whatever its exit code."""
+
+    def send(self, source: str, to: str, seen: Callable[[int, int], None]) -> None:
+        """Copy a file of this machine there, piece by piece; `seen` hears how many bytes of how many are over."""
 
     @property
     def docker(self) -> DockerDoor:

@@ -32,6 +32,8 @@ SESSIONS = 4
 KILL_AFTER = 5
 """Seconds between the polite and the final signal to a remote command that is over its time."""
 
+SILENT_FOR = 60.0
+
 OUTPUT_LIMIT = 4 * 1024 * 1024
 """Characters kept of a command's output; a hostile host must not fill our memory."""
 
@@ -204,6 +206,23 @@ class SshDoor:
                 f"| sudo tee /etc/sudoers.d/clusterctl",
             )
         return result
+
+    def send(self, source: str, to: str, seen: Callable[[int, int], None]) -> None:
+        """Copy a file over SFTP, as the login user. Raises Unreachable when the connection breaks or falls silent."""
+        self.open()
+        with self._slots:
+            try:
+                sftp = self.connection.sftp()
+                sftp.get_channel().settimeout(SILENT_FOR)
+                sftp.put(source, to, callback=seen)
+            except PermissionError as error:
+                raise HostError(self._host, f"{to} cannot be written to: {_why(error)}") from error
+            except (TimeoutError, paramiko.SSHException, EOFError) as error:
+                raise Unreachable(
+                    self._host, f"sending {source}: {_why(error)}", hint=f"does SFTP work? sftp {self._host}"
+                ) from error
+            except OSError as error:
+                raise HostError(self._host, f"sending {source}: {_why(error)}") from error
 
     @property
     def docker(self) -> DockerDoor:

@@ -85,7 +85,7 @@ Type=notify
 User=etcd
 StateDirectory=clusterctl-etcd
 StateDirectoryMode=0700
-ExecStart=/usr/bin/etcd --config-file={CONFIG}
+ExecStart=etcd --config-file={CONFIG}
 Restart=always
 RestartSec=1
 LimitNOFILE=65536

@@ -27,6 +27,7 @@ class Marker:
     hosts: Mapping[str, str]
     fingerprint: str
     made: str = ""
+    bare: bool = False
 
     def dump(self) -> str:
         """Return the marker as the text of its file."""

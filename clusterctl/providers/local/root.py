@@ -18,10 +18,13 @@ PACKAGES = (
     "kmod",
 )  # fmt: skip
 
-TOOLS = frozenset({
-    "docker", "dockerd", "etcd", "etcdctl", "tcpdump", "nsenter", "bridge", "busybox", "hostnamectl", "apt-get",
-    "iptables", "sysctl",
-})  # fmt: skip
+BARE = ("systemd-sysv", "dbus", "openssh-server", "sudo", "iproute2", "procps", "kmod")
+"""What a machine has on which nothing was installed yet."""
+
+BARE_TOOLS = frozenset({"nsenter", "bridge", "hostnamectl", "apt-get", "sysctl"})
+TOOLS = BARE_TOOLS | {
+    "docker", "dockerd", "etcd", "etcdctl", "tcpdump", "busybox", "iptables", "update-ca-certificates", "user:etcd",
+}  # fmt: skip
 """The programs that hosts are looked over for, as they are in the root."""
 
 SUITES: dict[str, tuple[str, tuple[str, ...], dict[str, str]]] = {
@@ -67,30 +70,45 @@ rm -f etc/ssh/ssh_host_* etc/resolv.conf
 : > etc/machine-id; echo debian > etc/hostname; printf '127.0.0.1 localhost\\n' > etc/hosts\
 """
 
+_BARE_CUSTOMIZE = _CUSTOMIZE.replace(" etc/systemd/system/containerd.service.d", "")
+_BARE_CUSTOMIZE = "\n".join(x for x in _BARE_CUSTOMIZE.splitlines() if "disable" not in x and "containerd" not in x)
+
 _OPTIONS = (
     "--dpkgopt=path-exclude=/usr/share/doc/*",
     "--dpkgopt=path-exclude=/usr/share/man/*",
     "--dpkgopt=path-exclude=/usr/share/locale/*",
-    f"--customize-hook={_CUSTOMIZE}",
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How the root of one suite is built. Another recipe is another root: none is ever changed in place."""
+    """How the root of one suite is built. Another recipe is another root: none is ever changed in place.
+
+    bare: without Docker, etcd and what else the lab needs.
+    """
 
     suite: str
+    bare: bool = False
 
     @property
     def packages(self) -> tuple[str, ...]:
         """The packages asked for."""
-        return (*PACKAGES, *SUITES[self.suite][1])
+        return BARE if self.bare else (*PACKAGES, *SUITES[self.suite][1])
+
+    @property
+    def tools(self) -> frozenset[str]:
+        """The programs in it, of those that hosts are looked over for."""
+        return BARE_TOOLS if self.bare else TOOLS
 
     @property
     def path(self) -> str:
         """Where the built root is kept."""
-        digest = hashlib.sha256(repr((self.packages, _OPTIONS)).encode()).hexdigest()[:12]
-        return f"{ROOTS}/{self.suite}-{digest}"
+        digest = hashlib.sha256(repr((self.packages, self._options)).encode()).hexdigest()[:12]
+        return f"{ROOTS}/{self.suite}{'-bare' if self.bare else ''}-{digest}"
+
+    @property
+    def _options(self) -> tuple[str, ...]:
+        return (*_OPTIONS, f"--customize-hook={_BARE_CUSTOMIZE if self.bare else _CUSTOMIZE}")
 
     @property
     def version(self) -> str:
@@ -100,8 +118,8 @@ class Recipe:
     @property
     def versions(self) -> dict[str, str]:
         """The versions of Docker and etcd in it."""
-        return dict(SUITES[self.suite][2])
+        return {} if self.bare else dict(SUITES[self.suite][2])
 
     def build(self) -> Command:
         """Return the command that builds it."""
-        return mmdebstrap.build(self.path, self.suite, self.packages, _OPTIONS)
+        return mmdebstrap.build(self.path, self.suite, self.packages, self._options)

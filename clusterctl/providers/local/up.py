@@ -25,7 +25,7 @@ from clusterctl.providers.local.actions import (
 )
 from clusterctl.providers.local.facts import MachineFacts, Marker, Namespace, NodeFacts
 from clusterctl.providers.local.names import BASE, ROOTS, Names
-from clusterctl.providers.local.root import SUITES, TOOLS, Recipe
+from clusterctl.providers.local.root import SUITES, Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,6 +83,7 @@ def wanted_marker(lab: Lab, made: str = "") -> Marker:
         gateway=local.gateway,
         suite=local.suite,
         internet=local.internet,
+        bare=local.bare,
         hosts={h.name: h.cluster_address for h in lab.inventory.hosts.values()},
         fingerprint=hashlib.sha256(lab.inventory.model_dump_json().encode()).hexdigest(),
         made=made,
@@ -91,8 +92,8 @@ def wanted_marker(lab: Lab, made: str = "") -> Marker:
 
 def fresh(lab: Lab, host: Host) -> HostFacts:
     """Return what a node is like just after its first start."""
-    recipe = Recipe(lab.inventory.local.suite)
-    off = Unit(active="inactive", enabled="disabled")
+    recipe = Recipe(lab.inventory.local.suite, lab.inventory.local.bare)
+    off = Unit(loaded=False) if recipe.bare else Unit(active="inactive", enabled="disabled")
     codename = recipe.suite
     return HostFacts(
         name=host.name,
@@ -106,14 +107,14 @@ def fresh(lab: Lab, host: Host) -> HostFacts:
         ),
         routes=("default", lab.inventory.local.subnet),
         listeners=(Listener("tcp", "0.0.0.0", 22, "sshd"), Listener("tcp", "::", 22, "sshd")),  # noqa: S104  sshd does
-        tools=TOOLS,
+        tools=recipe.tools,
         versions=recipe.versions,
         files={"/etc/hosts": File("127.0.0.1 localhost\n"), "/etc/hostname": File("debian\n")},
         units={
             "docker.service": off,
             "docker.socket": off,
             "etcd.service": off,
-            "containerd.service": Unit(active="active", enabled="enabled"),
+            "containerd.service": off if recipe.bare else Unit(active="active", enabled="enabled"),
         },
         packages=frozenset(recipe.packages),
     )
@@ -152,8 +153,8 @@ def _tools(lab: Lab, found: MachineFacts) -> Iterator[tuple[str, str]]:
     needed = set(PACKAGES)
     if not lab.inventory.local.internet:
         needed -= {"iptables", "iptables-save"}
-    suite = lab.inventory.local.suite
-    if suite in SUITES and Recipe(suite).path in found.roots:
+    local = lab.inventory.local
+    if local.suite in SUITES and Recipe(local.suite, local.bare).path in found.roots:
         needed.discard("mmdebstrap")
     missing = sorted(needed - found.tools)
     if missing:
@@ -187,7 +188,7 @@ def _same_lab(lab: Lab, found: MachineFacts) -> Iterator[tuple[str, str]]:
     old, new = found.marker, wanted_marker(lab)
     down = "take it down first (clusterctl down), or give this one another name"
     if old:
-        changed = [f"{key} {was}" for key in ("subnet", "gateway", "suite")
+        changed = [f"{key} {was}" for key in ("subnet", "gateway", "suite", "bare")
                    if (was := getattr(old, key)) != getattr(new, key)]  # fmt: skip
         changed += [f"{h} at {a}" for h, a in old.hosts.items() if new.hosts.get(h, a) != a]
         changed += [f"{h} at {a}" for h, a in old.hosts.items()
@@ -225,8 +226,8 @@ def _subnet_is_free(lab: Lab, found: MachineFacts) -> Iterator[tuple[str, str]]:
 
 
 def _disk(lab: Lab, found: MachineFacts) -> Iterator[tuple[str, str]]:
-    suite = lab.inventory.local.suite
-    build = suite not in SUITES or Recipe(suite).path not in found.roots
+    local = lab.inventory.local
+    build = local.suite not in SUITES or Recipe(local.suite, local.bare).path not in found.roots
     for folder, needed in ((BASE, LAB_MB), (ROOTS, ROOT_MB if build else 0)):
         free = found.disk_free_mb.get(folder)
         if free is not None and free < needed and not (folder == BASE and found.marker):
@@ -270,13 +271,14 @@ class BuildRoot:
 
     def plan(self, wanted: Lab, facts: Facts) -> Iterator[Action | Noop]:
         """Build it where no root of this recipe is kept."""
-        recipe = Recipe(wanted.inventory.local.suite)
+        recipe = Recipe(wanted.inventory.local.suite, wanted.inventory.local.bare)
         if recipe.path in machine(facts).roots:
             yield Noop(MACHINE, f"the root is built: {recipe.path}")
             return
         yield Deed(
             host=MACHINE,
-            title=f"build a root of Debian {recipe.suite} with Docker and etcd in {recipe.path}",
+            title=f"build a {'bare ' if recipe.bare else ''}root of Debian {recipe.suite}"
+            f"{'' if recipe.bare else ' with Docker and etcd'} in {recipe.path}",
             command=recipe.build(),
             hint="look whether this machine reaches deb.debian.org: apt-get update",
             after=lambda m: replace(m, roots=m.roots | {recipe.path}),
@@ -383,7 +385,7 @@ class Nodes:
     def _node(self, lab: Lab, found: MachineFacts, host: Host) -> Iterator[Action]:
         names, local, node = found.names, lab.inventory.local, found.node(host.name)
         name, place = names.node(host.name), names.place(host.name)
-        recipe = Recipe(local.suite)
+        recipe = Recipe(local.suite, local.bare)
         if not node.runs and node.control_groups:
             yield Deed(
                 host=host.name,
