@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 MARK = "\x01"
-_SECTIONS = frozenset(
-    "host os machine memory disk ip links routes listen tools records files units versions end".split()
-)
 _UNPRINTABLE = {c: None for c in (*range(32), *range(127, 160)) if chr(c) not in f"{MARK}\t\n"}
 """Control characters say nothing about a host; on a terminal they would."""
 
@@ -58,6 +55,8 @@ s units; p=Id,LoadState,ActiveState,UnitFileState,ActiveEnterTimestamp
 systemctl show --timestamp=us+utc -p $p "$@" 2>/dev/null || TZ=UTC systemctl show -p $p "$@" 2>/dev/null
 s versions; cat; s end; }
 """.replace("@WAS@", WAS)
+
+_SECTIONS = frozenset(re.findall(r"(?:^|; )s (\w+)", _SCRIPT, re.MULTILINE))
 
 
 def read_host(files: Sequence[str], units: Sequence[str]) -> Command:
