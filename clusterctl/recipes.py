@@ -41,6 +41,7 @@ def up(provider: Provider, authority: Callable[[], Authority]) -> list[Phase[Lab
         docker.JoinStore(),
         images.ProvideImages(),
         networks.CreateNetworks(),
+        containers.ClearContainers(),
         containers.RunContainers(),
     ]
 

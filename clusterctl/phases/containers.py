@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 from clusterctl.commands import docker
 from clusterctl.model.facts import ContainerFacts
 from clusterctl.model.lab import LABEL
-from clusterctl.plan.phase import Noop, Section
+from clusterctl.plan.phase import Noop, Section, steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from clusterctl.model.facts import Facts, HostFacts
+    from clusterctl.model.facts import DockerFacts, Facts, HostFacts
     from clusterctl.model.lab import Lab
     from clusterctl.model.playbook import Container
     from clusterctl.plan.action import Action, Effect
@@ -44,6 +44,44 @@ def _with_container(container: Container, labels: dict[str, str]) -> Effect:
     return effect
 
 
+def misfit(lab: Lab, host: str, found: ContainerFacts) -> str:
+    """Return why a container of the lab on `host` must go before the playbook's run, "" when it fits."""
+    wanted = lab.playbook.containers.get(found.name)
+    if wanted is None or wanted.host != host:
+        return "which is not in the playbook"
+    # Not `docker start`: after a crash its sandbox refers to a namespace that is gone.
+    if found.state != "running":
+        return f"which is {found.state}"
+    same = found.labels.get(SPEC) == digest(wanted) and set(wanted.networks) <= set(found.networks)
+    return "" if same else "which is other than the playbook says"
+
+
+class ClearContainers:
+    """Remove the lab's containers that do not fit, on every host before one is run anywhere.
+
+    A container that moves from one host to another must have left the store before its name is taken again.
+    """
+
+    title = "Remove the containers that do not fit"
+    reads = frozenset({Section.HOST, Section.DOCKER})
+
+    def plan(self, lab: Lab, facts: Facts) -> Iterator[Action | Noop]:
+        """Remove what stopped, what changed, and what the playbook no longer names."""
+        for host, found in facts.hosts.items():
+            mine = [
+                c for c in (found.docker.containers.values() if found.docker else ()) if c.labels.get(LABEL) == lab.name
+            ]
+            yield from steps(
+                [
+                    docker.RemoveContainer(host=host, title=f"remove container {c.name}, {why}", name=c.name)
+                    for c in mine
+                    if (why := misfit(lab, host, c))
+                ],
+                host,
+                "every container there fits" if mine else "no container of this lab",
+            )
+
+
 class RunContainers:
     """Run the containers."""
 
@@ -51,38 +89,32 @@ class RunContainers:
     reads = frozenset({Section.HOST, Section.DOCKER})
 
     def plan(self, lab: Lab, facts: Facts) -> Iterator[Action | Noop]:
-        """Make anew what is missing, stopped or other than the playbook says; drop what it no longer names."""
+        """Run what is missing."""
         for host in lab.inventory.hosts:
             daemon = facts.docker(host)
             if daemon is None:
                 continue
-            wanted = {c.name: c for c in lab.playbook.containers.values() if c.host == host}
-            chosen: list[Action | Noop] = [
-                docker.RemoveContainer(
-                    host=host, title=f"remove container {name}, which is not in the playbook", name=name
-                )
-                for name, found in daemon.containers.items()
-                if found.labels.get(LABEL) == lab.name and name not in wanted
-            ]
-            for container in wanted.values():
-                chosen += self._container(lab, facts, container, daemon.containers.get(container.name))
-            yield from chosen or [Noop(host, "no container runs there")]
+            wanted = [c for c in lab.playbook.containers.values() if c.host == host]
+            for container in wanted:
+                if container.name in daemon.containers:
+                    yield Noop(host, f"container {container.name} is running")
+                else:
+                    yield from self._run(lab, daemon, container)
+            if not wanted:
+                yield Noop(host, "no container runs there")
 
-    def _container(
-        self, lab: Lab, facts: Facts, container: Container, found: ContainerFacts | None
-    ) -> Iterator[Action | Noop]:
+    def _run(self, lab: Lab, daemon: DockerFacts, container: Container) -> Iterator[Action]:
         labels = {LABEL: lab.name, SPEC: digest(container)}
-        if found:
-            same = found.labels.get(SPEC) == labels[SPEC] and set(container.networks) <= set(found.networks)
-            if found.state == "running" and same:
-                yield Noop(container.host, f"container {container.name} is running")
-                return
-            # Not `docker start`: after a crash its sandbox refers to a namespace that is gone.
-            why = "is other than the playbook says" if found.state == "running" else f"is {found.state}"
-            yield docker.RemoveContainer(
-                host=container.host, title=f"remove container {container.name}, which {why}", name=container.name
-            )
-        yield from self._stale(facts, container, found)
+        for name in container.networks:
+            network = daemon.networks.get(name)
+            # An endpoint of that name was left in the store by a host that died: it has no expiry there.
+            if network and any(e.name == container.name for e in network.endpoints):
+                yield docker.Disconnect(
+                    host=container.host,
+                    title=f"drop the stale endpoint {container.name}",
+                    network=name,
+                    endpoint=container.name,
+                )
         yield docker.RunContainer(
             host=container.host,
             title=f"run container {container.name}",
@@ -93,21 +125,6 @@ class RunContainers:
             labels=labels,
             effect=_with_container(container, labels),
         )
-
-    def _stale(self, facts: Facts, container: Container, found: ContainerFacts | None) -> Iterator[Action]:
-        """Drop an endpoint of that name that a host which died left in the store: it has no expiry there."""
-        daemon = facts.docker(container.host)
-        for name in container.networks:
-            network = daemon.networks.get(name) if daemon else None
-            for endpoint in network.endpoints if network else ():
-                mine = found is not None and endpoint.container_id == found.id
-                if endpoint.name == container.name and not mine:
-                    yield docker.Disconnect(
-                        host=container.host,
-                        title=f"drop the stale endpoint {container.name}",
-                        network=name,
-                        endpoint=container.name,
-                    )
 
 
 class RemoveContainers:

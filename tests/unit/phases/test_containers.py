@@ -5,12 +5,15 @@ from dataclasses import replace
 import pytest
 from clusterctl.model.facts import ContainerFacts, Endpoint, Facts
 from clusterctl.model.lab import LABEL
-from clusterctl.phases.containers import SPEC, RemoveContainers, RunContainers, digest
+from clusterctl.phases.containers import SPEC, ClearContainers, RemoveContainers, RunContainers, digest
+from clusterctl.plan.action import Action
 from example import NETWORK, after, both, changed, decide, finished, lab, reasons, titles, with_docker
 
 
 def steps(facts: Facts, wanted=None):
-    return decide(RunContainers(), wanted or lab(), facts)
+    """Clear what does not fit, then run what is missing, as `up` does one after the other."""
+    cleared = [s for s in decide(ClearContainers(), wanted or lab(), facts) if isinstance(s, Action)]
+    return [*cleared, *decide(RunContainers(), wanted or lab(), after(cleared, facts))]
 
 
 def empty() -> Facts:
@@ -89,6 +92,21 @@ def test_a_container_that_left_the_playbook_is_removed_and_a_stranger_s_stays() 
     found = finished().hosts["docker2"].docker.containers
     facts = with_docker(finished(), "docker2", containers={**found, "web": strange, "box": other})
     assert titles(steps(facts, one)) == ["docker2: remove container qyt2, which is not in the playbook"]
+
+
+def test_a_container_that_moves_leaves_its_old_host_before_its_name_is_taken_on_the_new_one() -> None:
+    moved = lab(containers={"qyt1": {"host": "docker2", "networks": [NETWORK]}})
+    cleared = decide(ClearContainers(), moved, finished())
+    assert titles(cleared) == [
+        "docker1: remove container qyt1, which is not in the playbook",
+        "docker2: remove container qyt2, which is not in the playbook",
+    ]
+    assert titles(decide(RunContainers(), moved, after(cleared, finished()))) == ["docker2: run container qyt1"]
+
+
+def test_what_fits_is_not_cleared_and_why_is_said() -> None:
+    assert reasons(decide(ClearContainers(), lab(), finished())) == both("every container there fits")
+    assert reasons(decide(ClearContainers(), lab(), empty())) == both("no container of this lab")
 
 
 def test_a_host_without_containers_says_so() -> None:
