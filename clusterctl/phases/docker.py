@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from clusterctl.commands import systemd
+from clusterctl.model.errors import ClusterctlError
 from clusterctl.model.facts import DockerFacts, Unit
 from clusterctl.model.inventory import Role
 from clusterctl.plan import files
@@ -187,13 +188,17 @@ class LeaveStore:
             yield from steps(actions, name, "Docker was not changed")
 
     def _actions(self, name: str, found: HostFacts) -> Iterator[Action]:
-        theirs = etcd.read_daemon_json(found.content(etcd.DAEMON_JSON), name)
         original = found.records.get(f"files{etcd.DAEMON_JSON}")
         absent = f"files{etcd.DAEMON_JSON}.absent" in found.records
+        try:
+            theirs = etcd.read_daemon_json(found.content(etcd.DAEMON_JSON), name)
+            rest = etcd.without(theirs)
+        except ClusterctlError:
+            # Somebody broke it since, and Docker would not start with it: what was there first did work.
+            theirs, rest = {"cluster-store": ""}, etcd.read_daemon_json(original or "", name)
         changed = False
         if (absent or original is not None) and any(k.startswith("cluster-") for k in theirs):
             changed = True
-            rest = etcd.without(theirs)
             if rest == etcd.read_daemon_json(original or "", name):
                 yield Run(host=name, title="put daemon.json back", command=files.put_back(etcd.DAEMON_JSON))
             else:

@@ -180,6 +180,10 @@ def test_down_keeps_what_the_user_changed_meanwhile() -> None:
     assert (write.title, json.loads(write.content)) == ("take the store out of daemon.json", {"mtu": 1400})
 
 
+def test_down_puts_back_what_was_there_where_the_file_was_broken_meanwhile() -> None:
+    assert down(with_json(finished(), "{ not JSON"))[0].title == "put daemon.json back"
+
+
 def test_down_leaves_a_store_alone_that_has_no_record() -> None:
     facts = changed(finished(), "docker1", lambda f: replace(f.with_file(etcd.DROP_IN, None), records={}))
     assert [s.reason for s in down(facts)] == ["Docker was not changed"]
