@@ -11,6 +11,7 @@ import typer
 from clusterctl.cli import options
 
 if TYPE_CHECKING:
+    from clusterctl.cli.access import Access
     from clusterctl.cli.wiring import Session
     from clusterctl.model.lab import Lab
 
@@ -30,23 +31,28 @@ def down(
     yes: options.Yes = False,
     dry_run: options.DryRun = False,
     output: options.OutputAs = options.Output.TABLE,
+    accept_host_keys: options.AcceptHostKeys = False,
+    ask_password: options.AskPassword = False,
+    ask_sudo_password: options.AskSudoPassword = False,
     parallel: options.Parallel = 16,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Take it all away: containers, network, store, etcd, names; then the hosts that were made for the lab."""
     from clusterctl.cli import render, wiring
+    from clusterctl.cli.access import Access
     from clusterctl.providers.registry import provider
 
     lab = wiring.load_hosts(inventory)
     started = time.monotonic()
+    access = Access(accept_host_keys, ask_password, ask_sudo_password)
     if dry_run:
-        _show(lab, keep_hosts, output)
+        _show(lab, keep_hosts, output, access)
         return
     destroys = provider(lab.inventory.provider).destroys and not keep_hosts
     if not yes:
         _consent(lab, destroys=destroys)
-    with wiring.session(lab, "down", changes=True) as session:
+    with wiring.session(lab, "down", changes=True, access=access) as session:
         done, left = _carry_out(session, keep_hosts=keep_hosts, parallel=parallel, verbose=verbose, quiet=quiet)
     seconds = time.monotonic() - started
     if output is options.Output.JSON:
@@ -92,13 +98,13 @@ def _carry_out(
     return runner.done, missing
 
 
-def _show(lab: Lab, keep_hosts: bool, output: options.Output) -> None:
+def _show(lab: Lab, keep_hosts: bool, output: options.Output, access: Access) -> None:
     from clusterctl import recipes
     from clusterctl.cli import wiring
     from clusterctl.cli.plan import show
     from clusterctl.cli.progress import Quiet
 
-    with wiring.session(lab, "down --dry-run", changes=False) as session:
+    with wiring.session(lab, "down --dry-run", changes=False, access=access) as session:
         recipe = [*recipes.clear(), *([] if keep_hosts else session.provider.down)]
         planned = session.runner(Quiet(), tolerant=True).show(recipe)
         show(session.lab.name, planned, as_json=output is options.Output.JSON)

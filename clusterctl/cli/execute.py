@@ -37,9 +37,13 @@ def execute(
     timeout: Timeout = 60,
     output: options.OutputAs = options.Output.TABLE,
     parallel: options.Parallel = 16,
+    accept_host_keys: options.AcceptHostKeys = False,
+    ask_password: options.AskPassword = False,
+    ask_sudo_password: options.AskSudoPassword = False,
 ) -> None:
     """Run a command on the hosts, side by side; each line is prefixed with its host. Exits with the highest code."""
     from clusterctl.cli import render, wiring
+    from clusterctl.cli.access import Access
     from clusterctl.model.errors import ClusterctlError, HostsFailed, InputError
     from clusterctl.plan.command import Command
 
@@ -52,7 +56,8 @@ def execute(
         )
     results: dict[str, Result] = {}
     errors: dict[str, ClusterctlError] = {}
-    with wiring.session(lab, "exec", changes=False) as session:
+    access = Access(accept_host_keys, ask_password, ask_sudo_password)
+    with wiring.session(lab, "exec", changes=False, access=access) as session:
         present = session.provider.present(lab)
         deed = Command(tuple(command), root=root, within=timeout)
 

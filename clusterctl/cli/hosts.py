@@ -12,6 +12,8 @@ from clusterctl.cli import options
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from clusterctl.cli.access import Access
+
 hosts = typer.Typer(
     help="The hosts alone: list them, make them, take them away.",
     no_args_is_help=True,
@@ -32,7 +34,7 @@ def list_hosts(
     from clusterctl.cli import render, wiring
 
     lab = wiring.load_hosts(inventory)
-    with wiring.session(lab, "hosts list", changes=False) as session:
+    with wiring.session(lab, "hosts list", changes=False, connect=False) as session:
         present = session.provider.present(lab)
     rows = [
         {
@@ -57,11 +59,17 @@ def list_hosts(
 @hosts.command("up", epilog="Example: clusterctl hosts up -i inventory/local.yml")
 def hosts_up(
     inventory: options.Inventory = options.INVENTORY,
+    accept_host_keys: options.AcceptHostKeys = False,
+    ask_password: options.AskPassword = False,
+    ask_sudo_password: options.AskSudoPassword = False,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Make the hosts and wait until they answer; nothing is installed on them."""
-    _change(inventory, "hosts up", down=False, consent=True, verbose=verbose, quiet=quiet)
+    from clusterctl.cli.access import Access
+
+    access = Access(accept_host_keys, ask_password, ask_sudo_password)
+    _change(inventory, "hosts up", access=access, consent=True, verbose=verbose, quiet=quiet)
 
 
 @hosts.command("down", epilog="Example: clusterctl hosts down -i inventory/local.yml --yes")
@@ -72,17 +80,19 @@ def hosts_down(
     quiet: options.Quiet = False,
 ) -> None:
     """Destroy the hosts that were made for the lab, with all that is on them."""
-    _change(inventory, "hosts down", down=True, consent=yes, verbose=verbose, quiet=quiet)
+    _change(inventory, "hosts down", access=None, consent=yes, verbose=verbose, quiet=quiet)
 
 
-def _change(inventory: Path, doing: str, *, down: bool, consent: bool, verbose: bool, quiet: bool) -> None:
+def _change(inventory: Path, doing: str, *, access: Access | None, consent: bool, verbose: bool, quiet: bool) -> None:
+    """Make the hosts, or take them away where nobody has to get to them (access is None)."""
     from clusterctl.cli import wiring
     from clusterctl.cli.consent import ask
     from clusterctl.cli.work import shown_work
 
     lab = wiring.load_hosts(inventory)
     started = time.monotonic()
-    with wiring.session(lab, doing, changes=True) as session:
+    down = access is None
+    with wiring.session(lab, doing, changes=True, access=access, strict=True, connect=not down) as session:
         if down and session.provider.destroys:
             ask(f"lab {lab.name}: DESTROY the hosts {', '.join(lab.inventory.hosts)}", yes=consent)
         with shown_work(session, verbose=verbose, quiet=quiet) as listener:

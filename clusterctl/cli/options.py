@@ -28,6 +28,22 @@ Inventory = Annotated[
 ]
 INVENTORY = Path("inventory/local.yml")
 
+AcceptHostKeys = Annotated[
+    bool,
+    typer.Option(
+        "--accept-host-keys",
+        envvar="CLUSTERCTL_ACCEPT_HOST_KEYS",
+        help="Accept new host keys of hosts of your own (never changed ones); for scripts.",
+    ),
+]
+AskPassword = Annotated[
+    bool, typer.Option("--ask-password", envvar="CLUSTERCTL_ASK_PASSWORD", help="Ask for the SSH password, once.")
+]
+AskSudoPassword = Annotated[
+    bool,
+    typer.Option("--ask-sudo-password", envvar="CLUSTERCTL_ASK_SUDO_PASSWORD", help="Ask for sudo's password, once."),
+]
+
 Playbook = Annotated[
     Path | None,
     typer.Argument(

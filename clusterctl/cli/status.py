@@ -23,14 +23,19 @@ def register(app: typer.Typer) -> None:
 def status(
     inventory: options.Inventory = options.INVENTORY,
     output: options.OutputAs = options.Output.TABLE,
+    accept_host_keys: options.AcceptHostKeys = False,
+    ask_password: options.AskPassword = False,
+    ask_sudo_password: options.AskSudoPassword = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Show hosts, etcd, Docker on the store, networks and containers. Changes nothing; exit 1 when something is off."""
     from clusterctl.cli import render, wiring
+    from clusterctl.cli.access import Access
     from clusterctl.cli.progress import shown
 
     lab = wiring.load(inventory, None)
-    with wiring.session(lab, "status", changes=False) as session, shown(quiet=quiet) as listener:
+    access = Access(accept_host_keys, ask_password, ask_sudo_password)
+    with wiring.session(lab, "status", changes=False, access=access) as session, shown(quiet=quiet) as listener:
         listener.phase_started("Look at every layer")
         found = gather(session)
     if output is options.Output.JSON:

@@ -10,6 +10,7 @@ import typer
 from clusterctl.cli import options
 
 if TYPE_CHECKING:
+    from clusterctl.cli.access import Access
     from clusterctl.cli.wiring import Session
     from clusterctl.model.lab import Lab
     from clusterctl.model.report import Report
@@ -28,19 +29,24 @@ def up(
     dry_run: options.DryRun = False,
     output: options.OutputAs = options.Output.TABLE,
     parallel: options.Parallel = 16,
+    accept_host_keys: options.AcceptHostKeys = False,
+    ask_password: options.AskPassword = False,
+    ask_sudo_password: options.AskSudoPassword = False,
     strict: options.Strict = False,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Make the hosts, the cluster, its networks and containers, and verify them; only what is missing is done."""
     from clusterctl.cli import wiring
+    from clusterctl.cli.access import Access
 
     lab = wiring.load(inventory, playbook)
+    access = Access(accept_host_keys, ask_password, ask_sudo_password)
     if dry_run:
-        _show(lab, output)
+        _show(lab, output, access)
         return
     started = time.monotonic()
-    with wiring.session(lab, f"up {lab.playbook.name}", changes=True) as session:
+    with wiring.session(lab, f"up {lab.playbook.name}", changes=True, access=access, strict=True) as session:
         done, report = _carry_out(session, parallel=parallel, verbose=verbose, quiet=quiet)
     seconds = time.monotonic() - started
     from clusterctl.cli import render
@@ -72,12 +78,12 @@ def _carry_out(session: Session, *, parallel: int, verbose: bool, quiet: bool) -
         return runner.done, prove(session, listener, facts if current else None)
 
 
-def _show(lab: Lab, output: options.Output) -> None:
+def _show(lab: Lab, output: options.Output, access: Access) -> None:
     from clusterctl import recipes
     from clusterctl.cli import wiring
     from clusterctl.cli.plan import show
     from clusterctl.cli.progress import Quiet
 
-    with wiring.session(lab, "up --dry-run", changes=False) as session:
+    with wiring.session(lab, "up --dry-run", changes=False, access=access) as session:
         planned = session.runner(Quiet(), tolerant=True).show(recipes.up(session.provider, session.authority))
     show(lab.name, planned, as_json=output is options.Output.JSON)

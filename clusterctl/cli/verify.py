@@ -26,14 +26,19 @@ def verify(
     inventory: options.Inventory = options.INVENTORY,
     output: options.OutputAs = options.Output.TABLE,
     strict: options.Strict = False,
+    accept_host_keys: options.AcceptHostKeys = False,
+    ask_password: options.AskPassword = False,
+    ask_sudo_password: options.AskSudoPassword = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Prove what the playbook expects: names, pings, forwarding entries, the packet on the wire. Changes nothing."""
     from clusterctl.cli import render, wiring
+    from clusterctl.cli.access import Access
     from clusterctl.cli.progress import shown
 
     lab = wiring.load(inventory, playbook)
-    with wiring.session(lab, "verify", changes=False) as session, shown(quiet=quiet) as listener:
+    access = Access(accept_host_keys, ask_password, ask_sudo_password)
+    with wiring.session(lab, "verify", changes=False, access=access) as session, shown(quiet=quiet) as listener:
         found = prove(session, listener)
     if output is options.Output.JSON:
         render.document(lab=lab.name, report=found.document())

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clusterctl.cli.access import Access, Secrets
 from clusterctl.cli.lock import held
-from clusterctl.model.errors import InputError, Problem, Unreachable
+from clusterctl.model.errors import HostError, InputError, Problem, Unreachable
 from clusterctl.model.inventory import load_inventory
 from clusterctl.model.lab import Lab
 from clusterctl.model.playbook import Playbook, check_together, load_playbook
@@ -25,11 +26,16 @@ from clusterctl.plan.runner import Runner
 from clusterctl.providers.registry import provider as find_provider
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
+    from paramiko import SSHConfig
+
+    from clusterctl.model.errors import HostKey
     from clusterctl.plan.door import Door
     from clusterctl.plan.runner import Listener
     from clusterctl.providers import Provider
+    from clusterctl.remote.link import Link
+    from clusterctl.remote.login import KeyRing, Login
     from clusterctl.remote.reader import FactsReader
     from clusterctl.remote.ssh import SshDoor
     from clusterctl.stores.certificates import Authority
@@ -94,12 +100,18 @@ def load(inventory_file: Path, playbook_file: Path | None) -> Lab:
 
 
 class Doors:
-    """The doors of a lab: opened when first used, closed together."""
+    """The doors of a lab: opened when first used, closed together.
 
-    def __init__(self, lab: Lab, provider: Provider) -> None:
-        self._lab, self._provider = lab, provider
+    logins: gives the secrets for ways that the provider finds.
+    """
+
+    def __init__(self, lab: Lab, provider: Provider, secrets: Secrets) -> None:
+        self._lab, self._provider, self._secrets = lab, provider, secrets
         self._lock = threading.Lock()
         self._ssh: dict[str, SshDoor] = {}
+        self._links: dict[str, Link] = {}
+        self._settings: tuple[SSHConfig, Mapping[str, Login]] | None = None
+        self._ring: KeyRing | None = None
         self._machine: Door | None = None
 
     def __call__(self, name: str) -> Door:
@@ -109,28 +121,104 @@ class Doors:
                 self._machine = self._machine or self._provider.door()
                 return self._machine
             if name not in self._ssh:
-                from clusterctl.providers.access import CONFIG, KNOWN_HOSTS
                 from clusterctl.remote.etcd import Credentials
                 from clusterctl.remote.ssh import SshDoor
 
-                state = self._lab.state
-                if not (state / CONFIG).exists():
-                    raise Unreachable(name, "this machine has no SSH settings of the lab", hint="clusterctl up")
+                pki = self._lab.state / "pki"
                 self._ssh[name] = SshDoor(
-                    name,
-                    state / CONFIG,
-                    (state / KNOWN_HOSTS, *self._provider.trusted),
-                    Credentials(state / "pki/ca.crt", state / "pki/client.crt", state / "pki/client.key"),
-                    connect_within=CONNECT_WITHIN,
+                    self._link(name), Credentials(pki / "ca.crt", pki / "client.crt", pki / "client.key")
                 )
             return self._ssh[name]
 
+    def _link(self, name: str) -> Link:
+        """Return the link to a host or a jump host, those before it made first and shared."""
+        from clusterctl.providers.access import KNOWN_HOSTS
+        from clusterctl.remote.link import Link
+        from clusterctl.remote.login import KeyRing
+
+        if name not in self._links:
+            if self._settings is None:
+                self._settings = self._read_settings(name)
+                self._ring = KeyRing()
+            config, logins = self._settings
+            jump = config.lookup(name).get("proxyjump", "")
+            self._links[name] = Link(
+                name,
+                config,
+                (self._lab.state / KNOWN_HOSTS, *self._provider.trusted),
+                login=logins.get(name),
+                ring=self._ring,
+                gateway=self._link(jump) if jump else None,
+                within=CONNECT_WITHIN,
+            )
+        return self._links[name]
+
+    def _read_settings(self, name: str) -> tuple[SSHConfig, Mapping[str, Login]]:
+        from paramiko import SSHConfig
+
+        from clusterctl.providers import Finds
+        from clusterctl.providers.access import CONFIG
+
+        if isinstance(self._provider, Finds):
+            logins = self._secrets.logins(self._provider.ways(self._lab), self._lab.inventory.hosts)
+            return SSHConfig.from_text(self._provider.ssh_config(self._lab)), logins
+        path = self._lab.state / CONFIG
+        if not path.exists():
+            raise Unreachable(name, "this machine has no SSH settings of the lab", hint="clusterctl up")
+        return SSHConfig.from_path(str(path)), {}
+
+    def greet(self, access: Access, *, strict: bool) -> None:
+        """Connect to every host of others, side by side; what must be asked about them is asked now.
+
+        strict: every host must be reached. Otherwise those that are not are not tried again in this run.
+        Raises InputError, HostsFailed (nothing was changed).
+        """
+        from clusterctl.cli.access import greet, refuse
+        from clusterctl.providers import Finds
+        from clusterctl.providers.access import KNOWN_HOSTS
+
+        if not isinstance(self._provider, Finds):
+            return
+        for name in self._lab.inventory.hosts:
+            self(name)
+
+        def trust(key: HostKey) -> None:
+            path = self._lab.state / KNOWN_HOSTS
+            write_private(path, (path.read_text() if path.exists() else "") + key.line)
+
+        def unlock(path: str, passphrase: str) -> None:
+            if self._ring:
+                self._ring.unlock(path, passphrase)
+
+        errors = greet(self._open_all, trust, unlock, access)
+        if strict:
+            refuse(errors)
+        for name, error in errors.items():
+            self._ssh[name].failed = error
+
+    def _open_all(self) -> dict[str, HostError]:
+        def opened(door: SshDoor) -> HostError | None:
+            try:
+                door.open()
+            except HostError as error:
+                return error
+            return None
+
+        with ThreadPoolExecutor(min(16, len(self._ssh)), thread_name_prefix="connect") as pool:
+            found = dict(zip(self._ssh, pool.map(opened, self._ssh.values()), strict=True))
+        return {name: error for name, error in found.items() if error}
+
     def close(self) -> None:
-        """Close every connection, side by side: each waits for its own threads."""
+        """Close every connection, side by side: each waits for its own threads. Jump hosts come last."""
         if self._ssh:
             with ThreadPoolExecutor(min(16, len(self._ssh))) as pool:
                 list(pool.map(lambda door: door.close(), self._ssh.values()))
             self._ssh.clear()
+        # A link was made after those that it goes through.
+        for link in reversed(self._links.values()):
+            with contextlib.suppress(Exception):
+                link.close()
+        self._links.clear()
 
 
 @dataclass
@@ -227,19 +315,33 @@ def warm_up() -> None:
 
 
 @contextlib.contextmanager
-def session(lab: Lab, doing: str, *, changes: bool) -> Iterator[Session]:
+def session(
+    lab: Lab,
+    doing: str,
+    *,
+    changes: bool,
+    access: Access | None = None,
+    strict: bool = False,
+    connect: bool = True,
+) -> Iterator[Session]:
     """Open a lab for one command; whatever happens, connections close and the lock goes back.
 
     changes: whether the command changes anything: then it holds the lab's lock and keeps a transcript.
+    access: what the command line says about getting to hosts. strict: every host of others must be reached.
+    connect: whether hosts are asked at all.
     """
     provider = find_provider(lab.inventory.provider)
-    doors = Doors(lab, provider)
+    access = access or Access()
+    doors = Doors(lab, provider, Secrets(access, os.environ))
     with contextlib.ExitStack() as stack:
         if changes:
             base = state_base()
             stack.enter_context(held(base / f"{lab.name}.lock", lab.name, doing))
         stack.callback(doors.close)
         opened = Session(lab, provider, doors, keep=changes)
+        warm_up()
+        if connect:
+            doors.greet(access, strict=strict)
         # A lab that is gone is not given a folder only to note that it is taken away.
         if changes and (doing != "down" or lab.state.exists()):
             folder = lab.state / "transcripts"
@@ -250,5 +352,4 @@ def session(lab: Lab, doing: str, *, changes: bool) -> Iterator[Session]:
             )
             out = stack.enter_context(opened.transcript.open("w", encoding="utf-8"))
             opened._listeners.append(Journal(out))
-        warm_up()
         yield opened

@@ -135,7 +135,9 @@ def check_secrets(document: Document) -> None:
 
 
 def check_ways(jumps: Mapping[str, Mapping[str, tuple[str, ...]]], document: Document) -> None:
-    """Refuse ways that lead back to where they come from. `jumps`: the first words of hosts and jump_hosts."""
+    """Refuse ways that lead back to where they come from. `jumps`: what hosts and jump_hosts go through."""
+    for name in jumps["jump_hosts"].keys() & jumps["hosts"].keys():
+        document.add(("jump_hosts", name), "is the name of a host: a host can be a jump host as it is")
     first = {name: jump[0] for part in jumps.values() for name, jump in part.items() if jump}
     for top, part in jumps.items():
         for name, jump in part.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from clusterctl.model.lab import Lab
     from clusterctl.plan.door import Door
     from clusterctl.plan.phase import Phase
+    from clusterctl.providers.ways import Way
 
 
 class Provider(Protocol):
@@ -39,3 +40,14 @@ class Provider(Protocol):
 
     def fresh(self, lab: Lab, host: Host) -> HostFacts | None:
         """Return what a host is like just after it was made; None where that cannot be known."""
+
+
+@runtime_checkable
+class Finds(Protocol):
+    """A provider whose hosts are there before any run, and are reached as the user's SSH settings say."""
+
+    def ways(self, lab: Lab) -> Sequence[Way]:
+        """Return the way to each host and jump host. Raises InputError."""
+
+    def ssh_config(self, lab: Lab) -> str:
+        """Return the ssh_config of these ways."""

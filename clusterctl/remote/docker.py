@@ -33,22 +33,23 @@ CHANNELS = 4
 
 
 class _Connection(urllib3.connection.HTTPConnection):
-    def __init__(self, transport: Any, command: str, within: float) -> None:
+    def __init__(self, transport: Any, command: str, first: bytes, within: float) -> None:
         super().__init__("localhost", timeout=within)
-        self._transport, self._command, self._within = transport, command, within
+        self._transport, self._command, self._first, self._within = transport, command, first, within
 
     def connect(self) -> None:
         channel = self._transport.open_session(timeout=self._within)
         channel.settimeout(self._within)
         channel.exec_command(self._command)
+        channel.sendall(self._first)
         self.sock = channel
 
 
 class _Pool(SSHConnectionPool):  # type: ignore[misc]
-    def __init__(self, transport: Any, command: str, within: float) -> None:
+    def __init__(self, transport: Any, command: str, first: bytes, within: float) -> None:
         super().__init__(timeout=within, maxsize=CHANNELS)
         self.block = True
-        self._open = (transport, command, within)
+        self._open = (transport, command, first, within)
 
     def _new_conn(self) -> _Connection:
         return _Connection(*self._open)
@@ -66,9 +67,9 @@ class _Pool(SSHConnectionPool):  # type: ignore[misc]
 class _Adapter(SSHHTTPAdapter):  # type: ignore[misc]
     """docker-py's own SSH adapter, on a connection that is open already."""
 
-    def __init__(self, transport: Any, command: str, within: float) -> None:
+    def __init__(self, transport: Any, command: str, first: bytes, within: float) -> None:
         super().__init__("ssh://open", timeout=within, shell_out=True)
-        self._pool = _Pool(transport, command, within)
+        self._pool = _Pool(transport, command, first, within)
 
     def get_connection(self, url: str, proxies: Any = None) -> _Pool:
         return self._pool
@@ -78,15 +79,17 @@ class _Adapter(SSHHTTPAdapter):  # type: ignore[misc]
 
 
 class SshDocker:
-    """The Docker API of one host; see `clusterctl.plan.door.DockerDoor`."""
+    """The Docker API of one host; see `clusterctl.plan.door.DockerDoor`.
 
-    def __init__(self, host: str, transport: Any, *, sudo: bool, within: float = 60.0) -> None:
+    command: the line that dials. first: what it reads before the API's stream begins.
+    """
+
+    def __init__(self, host: str, transport: Any, command: str, *, first: bytes = b"", within: float = 60.0) -> None:
         self._host = host
-        command = "sudo -n docker system dial-stdio" if sudo else "docker system dial-stdio"
         # A version is given so that nothing is asked before the adapter is mounted.
         self._api = APIClient(base_url="http://docker:1", version="1.41", timeout=within)
         self._api.base_url = "http+docker://ssh"
-        self._adapter = _Adapter(transport, command, within)
+        self._adapter = _Adapter(transport, command, first, within)
         self._api.mount("http+docker://ssh", self._adapter)
         self._api._custom_adapter = self._adapter
         self._negotiated = False

@@ -1,30 +1,28 @@
-"""One SSH connection a host, by Fabric. The only module that imports fabric."""
+"""A host over one SSH connection: commands, as root where they must be, and what else rides on it."""
 
 from __future__ import annotations
 
 import contextlib
 import io
-import logging
+import secrets
 import shlex
-import socket
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-import fabric
 import paramiko
-from fabric.runners import Remote
 from invoke.exceptions import CommandTimedOut
 
 from clusterctl.model.errors import HostError, TimedOut, Unreachable
 from clusterctl.plan.command import Command, Result
+from clusterctl.remote.link import Unended, why
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
+    from collections.abc import Callable
 
     from clusterctl.plan.door import DockerDoor, EtcdDoor
     from clusterctl.remote.etcd import Credentials
+    from clusterctl.remote.link import Link
 
 SESSIONS = 4
 """Commands at once on one connection; sshd allows ten sessions (MaxSessions), the Docker API uses some."""
@@ -32,66 +30,41 @@ SESSIONS = 4
 KILL_AFTER = 5
 """Seconds between the polite and the final signal to a remote command that is over its time."""
 
+DIAL = ("docker", "system", "dial-stdio")
+
 SILENT_FOR = 60.0
+"""Seconds after which a copy that does not move counts as broken off."""
 
 OUTPUT_LIMIT = 4 * 1024 * 1024
 """Characters kept of a command's output; a hostile host must not fill our memory."""
 
 
-class _Piped(Remote):  # type: ignore[misc]  # fabric is not typed
-    """Fabric's runner, but standard input goes over in one piece; the original sends a byte every 10 ms.
-
-    Only commands with input have a stream to send: an end of file for a command that has ended already
-    refers to a channel that is gone, and sshd then drops the whole connection.
-    """
-
-    input_sleep = 0.004
-
-    def handle_stdin(self, input_: Any, output: Any, echo: bool = False) -> None:
-        """Send everything there is to read, then close."""
-        # A command may end before it has read everything; its exit code says more than our broken pipe.
-        with contextlib.suppress(OSError):
-            self.channel.sendall(input_.read())
-            self.close_proc_stdin()
+# Reads lines up to the one that is "$1", whether sudo took the password away or let it pass, then goes on.
+_AFTER = 'm=$1; shift; while IFS= read -r l; do [ "$l" = "$m" ] && exec "$@"; done; exit 125'
+_AFTER_ALONE = 'm=$1; shift; while IFS= read -r l; do [ "$l" = "$m" ] && exec "$@" </dev/null; done; exit 125'
 
 
 class SshDoor:
     """A host over SSH. Opens on first use, stays open until `close`, is shared by all threads.
 
-    Only host keys in the lab's known_hosts (and those given besides) are accepted: Fabric by itself
-    takes any key, even a changed one, so the policy is set before the connection opens.
+    Where sudo wants a password, it reads it as the first line of standard input, never from a command line;
+    it is asked whether the password is right before anything else, once: a wrong one must not lock anybody out.
     """
 
-    def __init__(
-        self,
-        host: str,
-        ssh_config: Path,
-        known_hosts: Sequence[Path],
-        credentials: Credentials,
-        *,
-        connect_within: float = 10.0,
-    ) -> None:
-        self._host = host
+    def __init__(self, link: Link, credentials: Credentials) -> None:
+        self._host = link.name
+        self._link = link
         self._credentials = credentials
-        self._known_hosts = tuple(known_hosts)
-        config = fabric.Config(
-            overrides={"runners": {"remote": _Piped}, "load_ssh_configs": False},
-            runtime_ssh_path=str(ssh_config),
-        )
-        self.connection = fabric.Connection(
-            host,
-            config=config,
-            connect_timeout=connect_within,
-            connect_kwargs={"banner_timeout": connect_within, "auth_timeout": connect_within},
-        )
+        self.connection = link.connection
+        self.failed: HostError | None = None
+        """Why the host is not asked any more in this run."""
+        self._mark = secrets.token_hex(8)
         self._opening = threading.Lock()
         self._slots = threading.BoundedSemaphore(SESSIONS)
-        self._sudo: bool | None = None
+        self._sudo_works = False
         self._docker: DockerDoor | None = None
         self._etcd: EtcdDoor | None = None
         self._closers: list[Callable[[], None]] = []
-        logging.getLogger("paramiko").setLevel(logging.CRITICAL)
-        logging.getLogger("invoke").setLevel(logging.WARNING)
 
     @property
     def host(self) -> str:
@@ -99,65 +72,55 @@ class SshDoor:
         return self._host
 
     def open(self) -> None:
-        """Connect and check the host's key. Raises Unreachable with the cause and the next thing to type."""
+        """Connect, and check the password for sudo. Raises HostError with the cause and the next thing to type."""
         with self._opening:
-            if self.connection.is_connected:
+            if self.failed:
+                raise self.failed
+            if self._link.is_open:
                 return
             # What ran over a connection that broke has broken with it.
             self._close_riders()
-            self._connect()
-            transport = self.connection.transport
-            # A dead peer must be noticed: paramiko waits an hour for a channel by default.
-            transport.channel_timeout = 15
-            transport.set_keepalive(15)
-            # Without this each new channel waits 40 ms: Nagle here meets delayed ACKs there.
-            if isinstance(transport.sock, socket.socket):
-                transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._link.open()
+            if self.needs_sudo and self._link.login.sudo_password and not self._sudo_works:
+                try:
+                    self._try_sudo()
+                except HostError as error:
+                    self.failed = error
+                    raise
 
-    def _connect(self) -> None:
-        client = self.connection.client
-        client.set_missing_host_key_policy(paramiko.RejectPolicy())
-        for path in self._known_hosts:
-            if path.exists():
-                client.load_system_host_keys(str(path))
-        address = f"{self.connection.host}:{self.connection.port}"
-        try:
-            self.connection.open()
-        except paramiko.BadHostKeyException as error:
-            raise Unreachable(
+    def _try_sudo(self) -> None:
+        # One line and an end: a second try would take the next line for a password.
+        password = f"{self._link.login.sudo_password}\n".encode()
+        done = self._send("head -n 1 | LC_ALL=C sudo -S -k -p '' true", Unended(password), 20)
+        user, said = self.connection.user, done.stderr.strip()
+        if done.return_code == 0:
+            self._sudo_works = True
+        elif "incorrect password" in said or "no password was provided" in said:
+            source = self._link.login.sudo_source
+            raise HostError(
                 self._host,
-                f"THE HOST KEY OF {address} HAS CHANGED: it is {error.key.fingerprint}, "
-                f"expected {error.expected_key.fingerprint}; somebody may be in the middle",
-                hint=f"if the host was set up anew: ssh-keygen -R {self.connection.host} -f {self._known_hosts[0]}",
-            ) from error
-        except paramiko.PasswordRequiredException as error:
-            raise Unreachable(
-                self._host, f"the SSH key for {address} has a passphrase", hint="ssh-add the key first"
-            ) from error
-        except paramiko.AuthenticationException as error:
-            raise Unreachable(
+                f"sudo refuses the password of {user!r} ({source}); it was tried once",
+                hint=f"try it by hand: ssh -t {user}@{self.connection.host} sudo true",
+            )
+        else:
+            raise self._refused(" ".join(said.split())[-300:])
+
+    def _refused(self, said: str) -> HostError:
+        user = self.connection.user
+        if "password is required" in said or "terminal is required" in said:
+            return HostError(
                 self._host,
-                f"{address} refuses user {self.connection.user!r} with this key",
-                hint=f"ssh-copy-id -p {self.connection.port} {self.connection.user}@{self.connection.host}",
-            ) from error
-        except (TimeoutError, socket.gaierror, paramiko.ssh_exception.NoValidConnectionsError, OSError) as error:
-            raise Unreachable(
-                self._host,
-                f"no SSH connection to {address}: {_why(error)}",
-                hint=f"ssh -p {self.connection.port} {self.connection.user}@{self.connection.host} true",
-            ) from error
-        except paramiko.SSHException as error:
-            unknown = "not found in known_hosts" in str(error)
-            raise Unreachable(
-                self._host,
-                f"the host key of {address} is not known" if unknown else f"SSH to {address}: {error}",
-                hint=(
-                    f"compare its fingerprint, then: ssh-keyscan -p {self.connection.port} "
-                    f"{self.connection.host} >> {self._known_hosts[0]}"
-                    if unknown
-                    else ""
-                ),
-            ) from error
+                f"sudo refused {user!r}: it wants a password",
+                hint="name the variable that holds it with sudo_password_env in the inventory, or --ask-sudo-password; "
+                f"or allow it without one: echo '{user} ALL=(ALL) NOPASSWD: ALL' | sudo tee /etc/sudoers.d/clusterctl",
+            )
+        if "not found" in said:
+            return HostError(self._host, "there is no sudo", hint="log in as root, or install sudo")
+        return HostError(
+            self._host,
+            f"sudo refused {user!r}: {said}",
+            hint=f"as root there: echo '{user} ALL=(ALL) ALL' > /etc/sudoers.d/clusterctl",
+        )
 
     @property
     def needs_sudo(self) -> bool:
@@ -167,9 +130,42 @@ class SshDoor:
     def words(self, command: Command) -> str:
         """Return the line that goes over: quoted once, ended on the host when it is over its time."""
         limit = ("timeout", "-k", str(KILL_AFTER), f"{command.within:g}")
-        sudo = ("sudo", "-n") if command.root and self.needs_sudo else ()
+        root = command.root and self.needs_sudo
+        sudo = self._sudo(alone=not command.input) if root else ()
         line = shlex.join((*sudo, *limit, *command.argv))
-        return line if command.input else f"{line} </dev/null"
+        return line if command.input or (root and self._first) else f"{line} </dev/null"
+
+    def _sudo(self, *, alone: bool) -> tuple[str, ...]:
+        """Return what makes a command root's. alone: it has no standard input of its own."""
+        if not self._first:
+            return ("sudo", "-n")
+        # -k: a password is asked for each time, so that it is never left over for the command to read.
+        return ("sudo", "-S", "-k", "-p", "", "sh", "-c", _AFTER_ALONE if alone else _AFTER, "sh", self._mark)
+
+    @property
+    def _first(self) -> bytes:
+        """What standard input begins with, for sudo."""
+        password = self._link.login.sudo_password if self.needs_sudo else ""
+        return f"{password}\n{self._mark}\n".encode() if password else b""
+
+    def _input(self, command: Command) -> io.BytesIO | bool:
+        first = self._first if command.root else b""
+        if command.input:
+            return io.BytesIO(first + command.input)
+        return Unended(first) if first else False
+
+    def _send(self, line: str, data: io.BytesIO | bool, within: float) -> Any:
+        """Run a line over there and return what Fabric makes of it. Raises Unreachable, CommandTimedOut."""
+        try:
+            return self.connection.run(
+                line, hide=True, warn=True, pty=False, encoding="utf-8", in_stream=data, timeout=within
+            )
+        except CommandTimedOut:
+            raise
+        except (paramiko.SSHException, EOFError, OSError) as error:
+            raise Unreachable(self._host, f"the SSH connection broke: {why(error)}") from error
+        except Exception as error:  # invoke wraps what its threads raise in types of its own
+            raise Unreachable(self._host, f"the SSH connection broke: {error}") from error
 
     def run(self, command: Command) -> Result:
         """Run the command. Raises Unreachable when the connection is gone, TimedOut when it is over its time."""
@@ -177,34 +173,17 @@ class SshDoor:
         started = time.monotonic()
         with self._slots:
             try:
-                done = self.connection.run(
-                    self.words(command),
-                    hide=True,
-                    warn=True,
-                    pty=False,
-                    encoding="utf-8",
-                    in_stream=io.BytesIO(command.input) if command.input else False,
-                    timeout=command.within + KILL_AFTER + 5,
-                )
+                done = self._send(self.words(command), self._input(command), command.within + KILL_AFTER + 5)
             except CommandTimedOut as error:
                 raise TimedOut(self._host, command.line(), command.within, error.result.stderr[-300:]) from error
-            except (paramiko.SSHException, EOFError, OSError) as error:
-                raise Unreachable(self._host, f"the SSH connection broke: {_why(error)}") from error
-            except Exception as error:  # invoke wraps what its threads raise in types of its own
-                raise Unreachable(self._host, f"the SSH connection broke: {error}") from error
         seconds = time.monotonic() - started
         result = Result(
             self._host, command, done.return_code, done.stdout[:OUTPUT_LIMIT], done.stderr[:OUTPUT_LIMIT], seconds
         )
         if result.exit_code in (124, 137) and seconds >= command.within:
             raise TimedOut(self._host, command.line(), command.within, result.tail())
-        if self.needs_sudo and result.exit_code == 1 and result.stderr.startswith("sudo:"):
-            raise HostError(
-                self._host,
-                f"sudo refused {self.connection.user!r}: {result.tail()}",
-                hint=f"allow it without a password: echo '{self.connection.user} ALL=(ALL) NOPASSWD: ALL' "
-                f"| sudo tee /etc/sudoers.d/clusterctl",
-            )
+        if command.root and self.needs_sudo and result.exit_code in {1, 127} and _from_sudo(result.stderr):
+            raise self._refused(result.tail())
         return result
 
     def send(self, source: str, to: str, seen: Callable[[int, int], None]) -> None:
@@ -216,13 +195,13 @@ class SshDoor:
                 sftp.get_channel().settimeout(SILENT_FOR)
                 sftp.put(source, to, callback=seen)
             except PermissionError as error:
-                raise HostError(self._host, f"{to} cannot be written to: {_why(error)}") from error
+                raise HostError(self._host, f"{to} cannot be written to: {why(error)}") from error
             except (TimeoutError, paramiko.SSHException, EOFError) as error:
                 raise Unreachable(
-                    self._host, f"sending {source}: {_why(error)}", hint=f"does SFTP work? sftp {self._host}"
+                    self._host, f"sending {source}: {why(error)}", hint=f"does SFTP work? sftp {self._host}"
                 ) from error
             except OSError as error:
-                raise HostError(self._host, f"sending {source}: {_why(error)}") from error
+                raise HostError(self._host, f"sending {source}: {why(error)}") from error
 
     @property
     def docker(self) -> DockerDoor:
@@ -231,7 +210,8 @@ class SshDoor:
             from clusterctl.remote.docker import SshDocker
 
             self.open()
-            door = SshDocker(self._host, self.connection.transport, sudo=self.needs_sudo)
+            words = (*self._sudo(alone=False), *DIAL) if self.needs_sudo else DIAL
+            door = SshDocker(self._host, self.connection.transport, shlex.join(words), first=self._first)
             self._closers.append(door.close)
             self._docker = door
         return self._docker
@@ -254,7 +234,7 @@ class SshDoor:
         """Close everything that runs over the connection, then the connection. Never raises."""
         self._close_riders()
         with contextlib.suppress(Exception):
-            self.connection.close()
+            self._link.close()
 
     def _close_riders(self) -> None:
         for close in reversed(self._closers):
@@ -264,9 +244,5 @@ class SshDoor:
         self._docker = self._etcd = None
 
 
-def _why(error: BaseException) -> str:
-    if isinstance(error, TimeoutError):
-        return "no answer"
-    if isinstance(error, paramiko.ssh_exception.NoValidConnectionsError):
-        return "; ".join(sorted({str(e.strerror or e) for e in error.errors.values()})).lower()
-    return str(getattr(error, "strerror", None) or error or type(error).__name__).lower()
+def _from_sudo(text: str) -> bool:
+    return text.startswith("sudo:") or "sudo: not found" in text or "sudo: command not found" in text

@@ -149,7 +149,7 @@ def test_another_ssh_key_is_refused(hosts, tmp_path):
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / "other")], check=True)
     done = hosts.over_ssh("ltk", key=tmp_path / "other").cli("up", check=3)
     for host, address in hosts.hosts.items():
-        assert f"{host}: {address}:22 refuses user 'root' with this key" in done.stderr
+        assert f"{host}: {address}:22 refuses user 'root'; tried the key {tmp_path}/other" in done.stderr
     assert "hint: ssh-copy-id" in done.stderr
 
 
@@ -169,7 +169,7 @@ def test_an_unknown_host_key_is_refused(hosts):
     (other.state / "known_hosts").write_text("")
     done = other.cli("up", check=3)
     assert "docker1: the host key of 10.1.81.1:22 is not known" in done.stderr
-    assert "ssh-keyscan -p 22 10.1.81.1 >> " in done.stderr
+    assert "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub" in done.stderr
 
 
 def test_a_host_that_is_not_there_is_said_to_be_unreachable(hosts):
@@ -200,7 +200,7 @@ def test_a_user_without_sudo_is_refused(hosts):
     finally:
         remove_user(hosts, "nobody1")
     assert "docker1: sudo refused 'nobody1': " in done.stderr
-    assert "hint: allow it without a password: " in done.stderr
+    assert "or allow it without one: " in done.stderr
 
 
 def test_a_user_with_sudo_builds_proves_and_takes_away_a_cluster_on_hosts_that_exist(hosts):
@@ -214,7 +214,7 @@ def test_a_user_with_sudo_builds_proves_and_takes_away_a_cluster_on_hosts_that_e
         other.cli("verify")
         other.cli("status")
         other.cli("down", "--yes")
-        assert [p.name for p in other.state.rglob("*")] == []
+        assert [p.name for p in other.state.rglob("*")] == ["known_hosts"], "the hosts stay, and so does our trust"
     finally:
         remove_user(hosts, "admin1")
     assert labs.differences(before, hosts.snapshots()) == [], "the hosts are there still, and as they were"
