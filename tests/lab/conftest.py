@@ -1,5 +1,6 @@
 """Labs that tests share: building one takes seconds, asking it takes a moment."""
 
+import fcntl
 import os
 import types
 
@@ -15,7 +16,12 @@ def root_or_skipped(tmp_path_factory):
         if os.environ.get("CI"):
             pytest.fail("the lab tests need root: real hosts in namespaces", pytrace=False)
         pytest.skip("real hosts in namespaces need root: sudo make lab-test")
+    # Two runs on one machine would take each other's labs for leftovers; a lock on a folder leaves no file.
+    lock = os.open("/var/lib", os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
     labs.remove_leftovers(tmp_path_factory.mktemp("leftovers"))
+    yield
+    os.close(lock)
 
 
 @pytest.fixture(scope="session")

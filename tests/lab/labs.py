@@ -147,9 +147,9 @@ class Lab:
         """Open the lab inside this process, for its doors and its reader."""
         from clusterctl.cli import wiring
 
-        before = dict(os.environ)
+        before, own = dict(os.environ), environment(self.base)
         os.environ.clear()
-        os.environ.update(environment(self.base))
+        os.environ.update(own)
         try:
             wanted = wiring.load(self.inventory, ROOT / "playbooks/overlay.yml")
             with wiring.session(wanted, "test", changes=changes) as session:

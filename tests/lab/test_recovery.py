@@ -14,28 +14,36 @@ ETCD = "clusterctl-etcd"
 
 # What breaks a finished lab, as a sentence, and how: host → shell.
 BROKEN = {
-    "a container was killed": {"docker1": "docker kill qyt1"},
-    "a container was stopped": {"docker2": "docker stop -t 0 qyt2"},
-    "a container was removed by hand": {"docker1": "docker rm -f qyt1"},
-    "a container was put off its network": {"docker2": "docker network disconnect -f qyt_overlay qyt2"},
-    "both containers and their network were removed": {
-        "docker2": "docker rm -f qyt2",
-        "docker1": "docker rm -f qyt1; sleep 1; docker network rm qyt_overlay",
+    "containers were killed and stopped": {"docker1": "docker kill qyt1", "docker2": "docker stop -t 0 qyt2"},
+    "one container was removed by hand, the other put off its network": {
+        "docker1": "docker rm -f qyt1",
+        "docker2": "docker network disconnect -f qyt_overlay qyt2",
     },
-    "the image was removed": {"docker1": "docker rm -f qyt1; docker image rm -f clusterctl/probe:1"},
-    "docker was killed": {"docker1": "systemctl kill -s KILL docker"},
-    "docker was stopped": {"docker1": "systemctl stop docker.socket docker"},
+    "containers, an image and the network were removed": {
+        "docker2": "docker rm -f qyt2",
+        "docker1": "docker rm -f qyt1; docker image rm clusterctl/probe:1; sleep 1; docker network rm qyt_overlay",
+    },
+    "docker was killed and stopped": {
+        "docker1": "systemctl kill -s KILL docker",
+        "docker2": "systemctl stop docker.socket docker",
+    },
     "docker left the store": {"docker2": "echo '{}' > /etc/docker/daemon.json; systemctl restart docker"},
     "etcd was killed": {"docker1": f"systemctl kill -s KILL {ETCD}"},
     "etcd was stopped and disabled": {"docker2": f"systemctl disable --now {ETCD}"},
     "etcd was stopped on both": {"docker1": f"systemctl stop {ETCD}", "docker2": f"systemctl stop {ETCD}"},
     "etcd's settings are damaged": {"docker1": f"echo 'x: [' >> /etc/clusterctl/etcd.yml; systemctl restart {ETCD}; :"},
-    "etcd's certificate was deleted": {"docker2": f"rm /etc/clusterctl/pki/etcd.crt; systemctl restart {ETCD}; :"},
-    "docker's key was deleted": {"docker1": "rm /etc/clusterctl/pki/docker.key"},
-    "etcd's key is open to all": {"docker1": "chmod 644 /etc/clusterctl/pki/etcd.key"},
-    "the CA's certificate is another one": {"docker2": "cp /etc/clusterctl/pki/etcd.crt /etc/clusterctl/pki/ca.crt"},
-    "a host lost its name": {"docker2": "hostnamectl set-hostname other"},
-    "a host forgot its peers": {"docker1": "echo '127.0.0.1 localhost' > /etc/hosts"},
+    "a certificate and a key were deleted": {
+        "docker2": f"rm /etc/clusterctl/pki/etcd.crt; systemctl restart {ETCD}; :",
+        "docker1": "rm /etc/clusterctl/pki/docker.key",
+    },
+    "a key is open to all, and the CA's certificate another one": {
+        "docker1": "chmod 644 /etc/clusterctl/pki/etcd.key",
+        "docker2": "cp /etc/clusterctl/pki/etcd.crt /etc/clusterctl/pki/ca.crt",
+    },
+    "a host lost its name, the other its peers": {
+        "docker2": "hostnamectl set-hostname other",
+        "docker1": "echo '127.0.0.1 localhost' > /etc/hosts",
+    },
 }
 
 
@@ -43,8 +51,6 @@ def whole(lab):
     """Complete the lab and prove it; returns what `up` printed."""
     done = lab.cli("up")
     lab.cli("verify", "-q")
-    again = lab.cli("up", "-q", "-o", "json")
-    assert json.loads(again.stdout)["actions"] == 0, "nothing is left to do"
     return done
 
 
@@ -62,13 +68,14 @@ def test_a_lab_that_was_broken_fails_its_checks_until_it_is_mended(lab):
     whole(lab)
 
 
-def test_up_mends_it_when_a_host_was_cut_off_power(lab):
+def test_up_mends_it_when_a_host_and_then_both_were_cut_off_power(lab):
     lab.kill("docker1")
     assert "docker1: the host is not there" in lab.cli("status", check=1).stdout
     whole(lab)
     lab.kill("docker2")
     lab.kill("docker1")
     whole(lab)
+    assert json.loads(lab.cli("up", "-o", "json").stdout)["actions"] == 0, "nothing is left to do"
 
 
 def test_up_mends_it_when_a_host_was_rebooted(lab):
@@ -92,12 +99,10 @@ def test_up_mends_it_when_the_controllers_certificates_are_lost(lab):
 
 STAGES = (
     "start docker1: done",
-    "record the hostname: done",
     "write etcd's key: done",
     "start etcd: done",
     "merge the store into daemon.json: done",
     "start Docker on the cluster store: done",
-    "build clusterctl/probe:1",
     "create network qyt_overlay: done",
     "run container",
 )

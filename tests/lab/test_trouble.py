@@ -204,9 +204,9 @@ def test_a_user_without_sudo_is_refused(hosts):
 
 
 def test_a_user_with_sudo_builds_proves_and_takes_away_a_cluster_on_hosts_that_exist(hosts):
-    before = hosts.snapshots()
     add_user(hosts, "admin1", "echo 'admin1 ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/admin1")
     try:
+        before = hosts.snapshots()
         other = hosts.over_ssh("lto", user="admin1")
         done = other.cli("up", "playbooks/overlay.yml")
         assert "11 checks, all hold" in done.stdout
@@ -215,9 +215,9 @@ def test_a_user_with_sudo_builds_proves_and_takes_away_a_cluster_on_hosts_that_e
         other.cli("status")
         other.cli("down", "--yes")
         assert [p.name for p in other.state.rglob("*")] == ["known_hosts"], "the hosts stay, and so does our trust"
+        assert labs.differences(before, hosts.snapshots()) == [], "the hosts are there still, and as they were"
     finally:
         remove_user(hosts, "admin1")
-    assert labs.differences(before, hosts.snapshots()) == [], "the hosts are there still, and as they were"
 
 
 # ── This machine ──────────────────────────────────────────────────────────────────────────────────────
