@@ -31,6 +31,9 @@ PREDEFINED = frozenset({"bridge", "host", "none"})
 CHANNELS = 4
 """Channels kept for API calls at once on one SSH connection."""
 
+WITHIN = 240.0
+"""Seconds for one answer: on a VM without hardware virtualization a container may take two minutes to start."""
+
 
 class _Connection(urllib3.connection.HTTPConnection):
     def __init__(self, transport: Any, command: str, first: bytes, within: float) -> None:
@@ -84,7 +87,7 @@ class SshDocker:
     command: the line that dials. first: what it reads before the API's stream begins.
     """
 
-    def __init__(self, host: str, transport: Any, command: str, *, first: bytes = b"", within: float = 60.0) -> None:
+    def __init__(self, host: str, transport: Any, command: str, *, first: bytes = b"", within: float = WITHIN) -> None:
         self._host = host
         # A version is given so that nothing is asked before the adapter is mounted.
         self._api = APIClient(base_url="http://docker:1", version="1.41", timeout=within)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from clusterctl.commands.facts import parse, read_host
-from clusterctl.model.errors import ClusterctlError, HostError, HostsFailed
+from clusterctl.model.errors import ClusterctlError, HostError, HostsFailed, TimedOut
 from clusterctl.plan.phase import Section
 
 if TYPE_CHECKING:
@@ -73,7 +73,12 @@ class FactsReader:
     def _host(self, host: str, docker: bool) -> HostFacts:
         door = self._doors(host)
         asked = time.time()
-        result = door.run(self._command).expect("read the host's facts")
+        try:
+            result = door.run(self._command).expect("read the host's facts")
+        except TimedOut as error:
+            raise TimedOut(
+                host, "read the host's facts", self._command.within, error.evidence, hint="is it overloaded? uptime"
+            ) from error
         try:
             # The script reads the clock at its start; half of what the round trip took is a fair guess.
             found = parse(host, result.stdout, asked_at=asked + min(result.seconds, 0.1) / 2)

@@ -80,7 +80,8 @@ def test_a_plan_is_shown_before_anything_is_there(lab):
     plan = lab.cli("up", "--dry-run").stdout
     assert "vagrant up --no-parallel docker1" in plan
     assert "docker1: install" in plan
-    assert not lab.dotfile.exists()
+    assert not (lab.dotfile / "clusterctl").exists()
+    assert not lab.state.exists()
 
 
 def test_up_makes_vms_and_a_verified_lab(lab):

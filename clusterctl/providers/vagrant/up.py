@@ -127,7 +127,7 @@ def _virtualbox(lab: Lab, vagrant: VagrantFacts) -> Iterator[Reason]:
         yield Reason(
             MACHINE,
             f"VirtualBox does not allow {', '.join(outside)} on a host-only network, only {', '.join(vagrant.ranges)}",
-            f"echo '{line}' | sudo tee /etc/vbox/networks.conf, or take addresses in {vagrant.ranges[0]}",
+            f"echo '{line}' | sudo tee -a /etc/vbox/networks.conf, or take addresses in {vagrant.ranges[0]}",
         )
     chosen = "CLUSTERCTL_VM_BOX" in lab.inventory.vagrant.env
     if (vagrant.system, vagrant.arch) == ("Darwin", "arm64") and not chosen and hosts:

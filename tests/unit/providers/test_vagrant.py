@@ -233,7 +233,7 @@ def test_a_broken_machine_gets_advice(state):
 def test_virtualbox_allows_some_networks_only():
     (reason,) = refusal(machine(provider="virtualbox"), lab("10.1.1"))
     assert "does not allow 10.1.1.11, 10.1.1.12" in reason.message
-    assert "'* 10.1.1.0/24 192.168.56.0/21' | sudo tee /etc/vbox/networks.conf" in reason.hint
+    assert "'* 10.1.1.0/24 192.168.56.0/21' | sudo tee -a /etc/vbox/networks.conf" in reason.hint
     assert decide(Preflight(), machine(provider="virtualbox")) == []
     assert decide(Preflight(), machine(provider="libvirt"), lab("10.1.1")) == []
     allowed = parse_networks_conf("# ours\n* 10.0.0.0/8 192.168.56.0/21 # and so on\n* 2001::/64\n")
