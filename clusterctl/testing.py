@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from clusterctl.model.errors import HostError
-from clusterctl.model.facts import ContainerFacts, DockerFacts, ImageFacts, NetworkFacts
+from clusterctl.model.facts import ContainerFacts, DockerFacts, ImageFacts, Member, NetworkFacts
 from clusterctl.plan.command import Command, Result
 from clusterctl.plan.door import Exec, MemberHealth, MemberStatus
 
@@ -156,6 +156,8 @@ class FakeEtcd:
     healths: deque[MemberHealth] = field(default_factory=lambda: deque([MemberHealth(healthy=True, v2=True)]))
     member: MemberStatus | None = None
     stored: Mapping[str, str] = field(default_factory=dict)
+    listed: tuple[Member, ...] = ()
+    calls: list[str] = field(default_factory=list)
 
     def health(self) -> MemberHealth:
         """Return the next answer."""
@@ -166,6 +168,26 @@ class FakeEtcd:
         if self.member is None:
             raise HostError(self.host, "etcd does not answer: connection refused")
         return self.member
+
+    def members(self) -> tuple[Member, ...]:
+        """Return the members."""
+        return self.listed
+
+    def add_member(self, peer: str) -> int:
+        """List one more member, which has not started."""
+        self.calls.append(f"add {peer}")
+        made = Member(max((m.id for m in self.listed), default=0) + 1, "", peer)
+        self.listed = (*self.listed, made)
+        return made.id
+
+    def remove_member(self, id: int) -> None:
+        """Take a member off the list."""
+        self.calls.append(f"remove {id:x}")
+        self.listed = tuple(m for m in self.listed if m.id != id)
+
+    def defragment(self) -> None:
+        """Note it."""
+        self.calls.append("defragment")
 
     def keys(self, prefix: str) -> Mapping[str, str]:
         """Return the keys below the prefix."""

@@ -183,15 +183,47 @@ class HostFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """A member of the cluster store, as the store itself lists it. Until it has started it has no name."""
+
+    id: int
+    name: str
+    peer: str
+    client: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFacts:
+    """The cluster store by its own word.
+
+    members: empty where no member answers. answers: what each host says that runs one, "" when all is well.
+    """
+
+    members: tuple[Member, ...] = ()
+    answers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def healthy(self) -> tuple[str, ...]:
+        """The hosts whose member is healthy; one alone proves that a majority is."""
+        return tuple(host for host, why in self.answers.items() if not why)
+
+    def member(self, peer: str) -> Member | None:
+        """Return the member with this peer URL."""
+        return next((m for m in self.members if m.peer == peer), None)
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """Everything known: the hosts that answered, those that did not and why, and the machine we run on.
 
     machine: what the provider of the hosts found on the controller; its type is the provider's own.
+    store: None while no host runs a member.
     """
 
     hosts: Mapping[str, HostFacts] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
     machine: Any = field(default=None)
+    store: StoreFacts | None = None
 
     def with_host(self, host: HostFacts) -> Facts:
         """Return the facts with this host's replaced."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from clusterctl.model.facts import DockerFacts
+    from clusterctl.model.facts import DockerFacts, Member
     from clusterctl.plan.command import Command, Result
 
 
@@ -104,6 +104,18 @@ class EtcdDoor(Protocol):
 
     def status(self) -> MemberStatus:
         """Ask the v3 API for status and members. Raises HostError."""
+
+    def members(self) -> tuple[Member, ...]:
+        """Return the members that the cluster has, as this one knows them. Raises HostError."""
+
+    def add_member(self, peer: str) -> int:
+        """Make a member of the one that will be at this peer URL; returns its id. Raises HostError."""
+
+    def remove_member(self, id: int) -> None:
+        """Remove a member from the cluster; quiet when there is none of this id. Raises HostError."""
+
+    def defragment(self) -> None:
+        """Give the space of deleted v3 keys back; the member answers nothing meanwhile. Raises HostError."""
 
     def keys(self, prefix: str) -> Mapping[str, str]:
         """Return the v2 keys below prefix with their values; empty where there are none."""

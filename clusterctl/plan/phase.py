@@ -19,6 +19,7 @@ class Section(StrEnum):
     MACHINE = "machine"
     HOST = "host"
     DOCKER = "docker"
+    STORE = "store"
 
 
 @dataclass(frozen=True, slots=True)

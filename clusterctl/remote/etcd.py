@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from clusterctl.model.errors import HostError
+from clusterctl.model.facts import Member
 from clusterctl.plan.door import MemberHealth, MemberStatus
 from clusterctl.remote.tunnel import Tunnel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 CLIENT_PORT = 2379
@@ -72,13 +73,12 @@ class TunnelledEtcd:
         reason = "" if healthy and v2.ok else f"/health {health.text.strip()[:120]}, /v2/keys {v2.status_code}"
         return MemberHealth(healthy=healthy, v2=v2.ok, reason=reason)
 
-    def status(self) -> MemberStatus:
-        """Ask the v3 API for status and members. Raises HostError."""
+    def _client(self) -> Any:
+        """Return the v3 client of this one member."""
         # python-etcd3's generated code predates protobuf 4; the pure Python implementation still reads it.
         os.environ.setdefault("PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION", "python")
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         import etcd3
-        import grpc
 
         files = self._credentials
         if self._v3 is None:
@@ -91,21 +91,37 @@ class TunnelledEtcd:
                 timeout=3,
                 grpc_options={"grpc.enable_http_proxy": 0}.items(),
             )
+        return self._v3
+
+    def _call(self, doing: str, call: Callable[[Any], Any]) -> Any:
+        """Call the v3 API; what it answers with an error becomes a HostError."""
+        client = self._client()
+        import etcd3
+        import grpc
+
         try:
+            return call(client)
+        except (etcd3.exceptions.Etcd3Exception, grpc.RpcError) as error:
+            said = error.details() if hasattr(error, "details") else ""
+            raise HostError(
+                self._host,
+                f"{doing}: {said if str(said).startswith('etcdserver') else _reason(error)}",
+                hint="journalctl -u clusterctl-etcd -n 50",
+            ) from error
+
+    def status(self) -> MemberStatus:
+        """Ask the v3 API for status and members. Raises HostError."""
+
+        def ask(client: Any) -> tuple[Any, Any, float]:
             # The quickest of three: the first pays for the channel, each for what else this program does meanwhile.
             latency = float("inf")
             for _ in range(3):
                 started = time.monotonic()
-                status = self._v3.status()
+                status = client.status()
                 latency = min(latency, time.monotonic() - started)
-            # Asked of the stub: the client's own members would open a channel to each of them.
-            reply = self._v3.clusterstub.MemberList(
-                etcd3.etcdrpc.MemberListRequest(), self._v3.timeout, credentials=self._v3.call_credentials
-            )
-        except (etcd3.exceptions.Etcd3Exception, grpc.RpcError) as error:
-            raise HostError(
-                self._host, f"etcd does not answer: {_reason(error)}", hint="journalctl -u clusterctl-etcd -n 50"
-            ) from error
+            return status, self._cluster(client, "MemberList"), latency
+
+        status, reply, latency = self._call("etcd does not answer", ask)
         return MemberStatus(
             name=next((m.name for m in reply.members if reply.header.member_id == m.ID), ""),
             id=reply.header.member_id,
@@ -116,6 +132,43 @@ class TunnelledEtcd:
             latency=latency,
             members=tuple(m.name for m in reply.members),
         )
+
+    @staticmethod
+    def _cluster(client: Any, name: str, **request: Any) -> Any:
+        """Ask the stub: the client's own methods would open a channel to each member."""
+        import etcd3
+
+        asked = getattr(etcd3.etcdrpc, f"{name}Request")(**request)
+        return getattr(client.clusterstub, name)(asked, client.timeout, credentials=client.call_credentials)
+
+    def members(self) -> tuple[Member, ...]:
+        """Return the members that the cluster has, as this one knows them. Raises HostError."""
+        try:
+            # The v2 API says the same as the v3 API, and nothing has to be imported for it.
+            answer = self._get("/v2/members", 3)
+            answer.raise_for_status()
+            listed = answer.json()["members"]
+        except (requests.RequestException, ValueError, KeyError, OSError) as error:
+            raise HostError(self._host, f"list the members: {_reason(error)}") from error
+        found = (Member(int(m["id"], 16), m["name"], _first(m["peerURLs"]), _first(m["clientURLs"])) for m in listed)
+        return tuple(sorted(found, key=lambda m: m.peer))
+
+    def add_member(self, peer: str) -> int:
+        """Make a member of the one that will be at this peer URL; returns its id. Raises HostError."""
+        reply = self._call("add the member", lambda c: self._cluster(c, "MemberAdd", peerURLs=[peer]))
+        return int(reply.member.ID)
+
+    def remove_member(self, id: int) -> None:
+        """Remove a member from the cluster; quiet when there is none of this id. Raises HostError."""
+        try:
+            self._call("remove the member", lambda c: self._cluster(c, "MemberRemove", ID=id))
+        except HostError as error:
+            if "member not found" not in error.message:
+                raise
+
+    def defragment(self) -> None:
+        """Give the space of deleted v3 keys back; the member answers nothing meanwhile. Raises HostError."""
+        self._call("defragment", lambda c: c.defragment())
 
     def keys(self, prefix: str) -> Mapping[str, str]:
         """Return the v2 keys below prefix with their values; empty where there are none."""
@@ -140,6 +193,10 @@ class TunnelledEtcd:
         if self._tunnel is not None:
             self._tunnel.close()
             self._tunnel = None
+
+
+def _first(urls: list[str] | None) -> str:
+    return (urls or [""])[0]
 
 
 def _reason(error: BaseException) -> str:

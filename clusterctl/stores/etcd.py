@@ -39,6 +39,11 @@ LAST_ETCD = (3, 5)
 """etcd 3.6 has no v2 API (its CHANGELOG-3.6)."""
 
 
+def peer(host: Host) -> str:
+    """Return the URL that other members reach a host's member at; it names the member, whatever its id."""
+    return f"https://{host.cluster_address}:{PEER_PORT}"
+
+
 class _Plain(yaml.SafeDumper):
     """Writes what occurs twice twice."""
 

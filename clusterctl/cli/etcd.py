@@ -1,0 +1,206 @@
+"""clusterctl etcd: the cluster store by itself: its members, what Docker keeps in it, and its care."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clusterctl.cli import options
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from clusterctl.cli.wiring import Session
+    from clusterctl.plan.door import MemberStatus
+    from clusterctl.report.keys import Change
+    from clusterctl.report.members import Members
+
+etcd = typer.Typer(
+    help="The cluster store: its members, and what Docker keeps in it.",
+    no_args_is_help=True,
+    epilog="Example: clusterctl etcd members -i inventory/local.yml",
+)
+
+POLL = 0.5
+"""Seconds between two looks of --watch."""
+
+WIDTH = 100
+"""Characters of a value that a line shows."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(etcd, name="etcd")
+
+
+@etcd.command("members", epilog="Example: clusterctl etcd members -o json")
+def list_members(
+    inventory: options.Inventory = options.INVENTORY,
+    output: options.OutputAs = options.Output.TABLE,
+    accept_host_keys: options.AcceptHostKeys = False,
+    ask_password: options.AskPassword = False,
+    ask_sudo_password: options.AskSudoPassword = False,
+) -> None:
+    """List the store's members beside the inventory's. Changes nothing; exit 1 when something is off."""
+    from clusterctl.cli import render, wiring
+    from clusterctl.cli.access import Access
+
+    lab = wiring.load_hosts(inventory)
+    access = Access(accept_host_keys, ask_password, ask_sudo_password)
+    with wiring.session(lab, "etcd members", changes=False, access=access) as session:
+        found = look(session)
+    if output is options.Output.JSON:
+        render.document(**found.document())
+    else:
+        _print_members(found)
+    if found.problems:
+        raise typer.Exit(1)
+
+
+def look(session: Session) -> Members:
+    """Ask every member, side by side; one that does not answer becomes a problem, not an error."""
+    from clusterctl.model.errors import ClusterctlError
+    from clusterctl.model.facts import Member
+    from clusterctl.model.inventory import Role
+    from clusterctl.report.members import build
+
+    lab, doors = session.lab, session.doors
+    present = session.provider.present(lab)
+    hosts = [h.name for h in lab.with_role(Role.ETCD)]
+
+    def ask(host: str) -> tuple[MemberStatus | str, tuple[Member, ...] | None]:
+        if host not in present:
+            return "the host is not there", None
+        try:
+            return doors(host).etcd.status(), doors(host).etcd.members()
+        except ClusterctlError as error:
+            return error.message, None
+
+    with ThreadPoolExecutor(len(hosts)) as pool:
+        answers = dict(zip(hosts, pool.map(ask, hosts), strict=True))
+    # The word of a member that has a leader counts; a removed one may still tell an old list.
+    lists = [listed for status, listed in answers.values() if not isinstance(status, str) and status.leader and listed]
+    return build(lab, max(lists, key=len, default=None), {h: status for h, (status, _) in answers.items()})
+
+
+def _print_members(found: Members) -> None:
+    from rich.text import Text
+
+    from clusterctl.cli import render
+
+    out = render.console()
+    made = render.table(
+        "", "host", "member", "id", "role", "version", "db", "raft index", "peer URL", title=f"lab {found.lab}: etcd"
+    )
+    for row in found.members:
+        words, style = render.MARKS["failed" if row.problem else "ok"]
+        role = "leader" if row.leader else "follower" if row.healthy else "-" if row.started else "not started"
+        made.add_row(
+            Text(words, style=style),
+            row.host or "(not in the inventory)",
+            Text(row.name),
+            row.id or "(not in the store)",
+            role,
+            row.version,
+            "" if row.db_bytes is None else f"{row.db_bytes / 1024:.0f} KiB",
+            "" if row.raft_index is None else str(row.raft_index),
+            Text(row.peer),
+        )
+    out.print(made)
+    out.print(Text(found.quorum))
+    for problem in found.problems:
+        out.print(Text(f"✗ {problem}", style="red"), soft_wrap=True)
+
+
+@etcd.command(
+    "keys",
+    epilog="Example: clusterctl etcd keys /docker/network --watch, then in another terminal: "
+    "clusterctl exec --hosts docker1 -- docker network create -d overlay test",
+)
+def list_keys(
+    prefix: Annotated[str, typer.Argument(help="Only what is below this key.")] = "/",
+    inventory: options.Inventory = options.INVENTORY,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on, and show what comes (+), goes (-) and changes (~), until Ctrl-C.")
+    ] = False,
+    output: options.OutputAs = options.Output.TABLE,
+    accept_host_keys: options.AcceptHostKeys = False,
+    ask_password: options.AskPassword = False,
+    ask_sudo_password: options.AskSudoPassword = False,
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", envvar="CLUSTERCTL_VERBOSE", help="Show the values as well.")
+    ] = False,
+) -> None:
+    """Show what Docker keeps in the store, as a tree: networks, endpoints, addresses, VNIs, daemons."""
+    from clusterctl.cli import render, wiring
+    from clusterctl.cli.access import Access
+    from clusterctl.model.errors import InputError
+
+    if not prefix.startswith("/") or any(not c.isprintable() or c in "?#%" for c in prefix):
+        raise InputError(f"PREFIX {prefix!r} is no key", hint="a key begins with “/”: /docker/network")
+    lab = wiring.load_hosts(inventory)
+    access = Access(accept_host_keys, ask_password, ask_sudo_password)
+    with wiring.session(lab, "etcd keys", changes=False, access=access) as session:
+        keys = read_keys(session, prefix.rstrip("/") or "/")
+        if watch:
+            _watch(session, prefix.rstrip("/") or "/", keys, as_json=output is options.Output.JSON)
+    if output is options.Output.JSON:
+        render.document(lab=lab.name, prefix=prefix, keys=dict(keys))
+        return
+    from rich.text import Text
+
+    from clusterctl.report.keys import tree
+
+    out = render.console()
+    for line in tree(keys, width=0 if verbose else WIDTH):
+        value = f"  {line.value}" if verbose and line.value else ""
+        meaning = f"   # {line.meaning}" if line.meaning else ""
+        indent = "  " * line.depth
+        out.print(Text.assemble(f"{indent}{line.name}", (value, "dim"), (meaning, "dim italic")), soft_wrap=True)
+    out.print(Text(f"{lab.name}: {len(keys)} key{'' if len(keys) == 1 else 's'} below {prefix}"))
+
+
+def read_keys(session: Session, prefix: str) -> Mapping[str, str]:
+    """Return the keys by the first member that answers. Raises HostsFailed when none does."""
+    from clusterctl.model.errors import ClusterctlError, HostError, HostsFailed
+    from clusterctl.model.inventory import Role
+
+    errors: dict[str, ClusterctlError] = {}
+    present = session.provider.present(session.lab)
+    for host in session.lab.with_role(Role.ETCD):
+        if host.name not in present:
+            errors[host.name] = HostError(host.name, "the host is not there", hint="clusterctl up")
+            continue
+        try:
+            return session.doors(host.name).etcd.keys(prefix)
+        except ClusterctlError as error:
+            errors[host.name] = error
+    raise HostsFailed("etcd keys", errors, [])
+
+
+def _watch(session: Session, prefix: str, known: Mapping[str, str], *, as_json: bool) -> None:
+    """Show each change as a line, for people or as JSON, until the user ends it."""
+    import json
+    import sys
+    from dataclasses import asdict
+
+    from clusterctl.report.keys import changes
+
+    print(f"{session.lab.name}: watching {len(known)} keys below {prefix}; Ctrl-C ends it", file=sys.stderr, flush=True)
+    while True:
+        time.sleep(POLL)
+        now = read_keys(session, prefix)
+        for change in changes(known, now):
+            print(json.dumps(asdict(change)) if as_json else _line(change), flush=True)
+        known = now
+
+
+def _line(change: Change) -> str:
+    from clusterctl.report.keys import brief, shortened
+
+    key = "/".join(map(shortened, change.key.split("/")))
+    value = brief(change.value or change.before, WIDTH)
+    return f"{time.strftime('%H:%M:%S')} {change.sign} {key}  {value}"
