@@ -6,11 +6,14 @@ import os
 import platform
 import shutil
 import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clusterctl.commands.vagrant import HOSTS, Project, Way, complaint, parse_status, parse_ways
+from clusterctl.model.errors import Reason, Refused
+from clusterctl.plan.action import MACHINE
 from clusterctl.providers import access
 from clusterctl.providers.machine import MachineDoor
 from clusterctl.providers.vagrant.facts import (
@@ -27,9 +30,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from clusterctl.model.lab import Lab
+    from clusterctl.plan.command import Command, Result
 
 NETWORKS_CONF = Path("/etc/vbox/networks.conf")
 BANNER_WITHIN = 3.0
+LOCKED = 30.0
+"""Seconds to wait for another Vagrant."""
 
 
 def project(lab: Lab) -> Project:
@@ -56,18 +62,15 @@ def read(lab: Lab) -> VagrantFacts:
     ways: dict[str, Way] = {}
     problem = ""
     if installed and vagrantfile:
-        door = MachineDoor()
-        with ThreadPoolExecutor(2) as pool:
-            created = [name for name in names if ids[name]]
-            early = pool.submit(_ways, door, where, created)
-            result = door.run(where.status())
-            ways = early.result()
+        result = _ask(where.status())
         states = parse_status(result.stdout) if result.ok else {}
         problem = "" if result.ok else complaint(result.stdout or result.stderr)
-        for name, (state, _) in states.items():
-            # Vagrant stopped at a machine that does not run; those after it are asked one by one.
-            if name in names and state == RUNNING and name not in ways:
-                ways |= _ways(door, where, [name])
+        up = [name for name in names if states.get(name, ("", ""))[0] == RUNNING]
+        ways = _ways(where, up)
+        for name in up:
+            # Vagrant stops at a machine that has no address yet; those after it are asked one by one.
+            if name not in ways:
+                ways |= _ways(where, [name])
     config = _text(lab.state / access.KNOWN_HOSTS)
     pins = dict(_pins(config))
     with ThreadPoolExecutor(max(1, len(names))) as pool:
@@ -103,11 +106,15 @@ def read(lab: Lab) -> VagrantFacts:
 
 
 def running(lab: Lab) -> frozenset[str]:
-    """Return the hosts that run. Where Vagrant has made none it is not asked."""
+    """Return the hosts that run. Where Vagrant has made none it is not asked. Raises Refused when it cannot say."""
     where = project(lab)
     if not any(_id(where, name) for name in lab.inventory.hosts) or not shutil.which("vagrant"):
         return frozenset()
-    states = parse_status(MachineDoor().run(where.status()).stdout)
+    result = _ask(where.status())
+    if not result.ok:
+        said = complaint(result.stdout or result.stderr)
+        raise Refused([Reason(MACHINE, f"vagrant does not work in {where.folder}: {said}", where.line("status"))])
+    states = parse_status(result.stdout)
     return frozenset(h for h in lab.inventory.hosts if states.get(h, (NOT_CREATED, ""))[0] == RUNNING)
 
 
@@ -129,8 +136,18 @@ def _marks(where: Project) -> dict[str, Mark]:
     return {name: mark for name, mark in found.items() if mark}
 
 
-def _ways(door: MachineDoor, where: Project, names: list[str]) -> dict[str, Way]:
-    return parse_ways(door.run(where.ssh_config(*names)).stdout) if names else {}
+def _ask(question: Command) -> Result:
+    """Ask Vagrant; while another Vagrant holds a machine, which is a matter of seconds, ask again."""
+    deadline = time.monotonic() + LOCKED
+    while True:
+        result = MachineDoor().run(question)
+        if result.ok or "is locked" not in result.stdout + result.stderr or time.monotonic() > deadline:
+            return result
+        time.sleep(1)
+
+
+def _ways(where: Project, names: list[str]) -> dict[str, Way]:
+    return parse_ways(_ask(where.ssh_config(*names)).stdout) if names else {}
 
 
 def _pins(text: str) -> Iterable[tuple[str, str]]:

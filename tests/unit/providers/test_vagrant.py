@@ -364,3 +364,22 @@ def test_vagrants_words_are_the_refusal(tmp_path, monkeypatch):
     vagrant_in(tmp_path, monkeypatch, "echo 1,,error-exit,E,No usable default provider could be found.; exit 1")
     found = read.read(lab(folder=str(tmp_path)))
     assert found.problem == "No usable default provider could be found."
+
+
+def test_where_vagrant_cannot_say_what_runs_nothing_is_taken_for_gone(tmp_path, monkeypatch):
+    vagrant_in(tmp_path, monkeypatch, "echo 1,,error-exit,E,There was an error loading a Vagrantfile.; exit 1")
+    made = tmp_path / ".vagrant/machines/docker1/libvirt"
+    made.mkdir(parents=True)
+    (made / "id").write_text("abc")
+    with pytest.raises(Refused, match="vagrant does not work in .*: There was an error loading a Vagrantfile"):
+        VagrantProvider().present(lab(folder=str(tmp_path)))
+
+
+def test_another_vagrant_is_waited_for(tmp_path, monkeypatch):
+    vagrant_in(
+        tmp_path,
+        monkeypatch,
+        'if mkdir "$VAGRANT_CWD/once" 2>/dev/null; then echo "the machine is locked!"; exit 1; fi\n'
+        "echo 1,docker1,state,poweroff\n",
+    )
+    assert read.read(lab(folder=str(tmp_path))).vm("docker1").state == "poweroff"
