@@ -33,6 +33,9 @@ DOCKER = {
 }  # fmt: skip
 """A program that is looked for, and the Debian package that brings it."""
 
+APPARMOR = {"apparmor_parser": "apparmor"}
+"""What dockerd needs besides to start a container, where the kernel has AppArmor on."""
+
 CERTIFICATES = {"update-ca-certificates": "ca-certificates"}
 """What pulling from a registry needs besides."""
 
@@ -74,6 +77,8 @@ def tarballs(lab: Lab) -> dict[str, Tarball]:
 def missing(lab: Lab, host: Host, facts: HostFacts) -> list[str]:
     """Return the packages whose programs the host lacks and no tarball brings."""
     wanted = {**(ETCD if Role.ETCD in host.roles else {}), **(DOCKER if Role.DOCKER in host.roles else {})}
+    if Role.DOCKER in host.roles and "kernel:apparmor" in facts.tools:
+        wanted |= APPARMOR
     images = {c.image for c in lab.playbook.containers.values() if c.host == host.name}
     if any(lab.playbook.images[i].pull for i in images if i in lab.playbook.images):
         wanted |= CERTIFICATES

@@ -25,6 +25,12 @@ def with_tarballs(**tarballs: Tarball):
     return replace(made, inventory=made.inventory.model_copy(update={"cluster": Cluster(**tarballs)}))
 
 
+def test_where_the_kernel_has_apparmor_on_docker_gets_its_parser() -> None:
+    has = ("dockerd", "etcd", "iptables", "busybox", "tcpdump", "kernel:apparmor")
+    assert titles(decide(InstallPackages(), lab(), bare(*has)))[1:2] == ["docker1: install apparmor"]
+    assert "apparmor" not in " ".join(titles(decide(InstallPackages(), lab(), bare(*has, "apparmor_parser"))))
+
+
 def test_what_is_there_is_used_as_it_is() -> None:
     steps = decide(InstallPackages(), lab(), fresh())
     assert titles(steps) == []
