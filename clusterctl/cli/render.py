@@ -63,6 +63,14 @@ def report(found: Report) -> None:
             Text(finding.seen, style="" if finding.holds else style),
         )
     out.print(made)
+    closing(found)
+
+
+def closing(found: Report) -> None:
+    """Print what to do about what does not hold, and how it all ended."""
+    from rich.text import Text
+
+    out = console()
     for finding in found.findings:
         if not finding.holds:
             for line in (*(f"$ {c}" for c in finding.commands), *([f"hint: {finding.hint}"] if finding.hint else [])):

@@ -70,6 +70,10 @@ class FactsReader:
             raise HostsFailed("Read the hosts", errors, [h for h in futures if h not in errors])
         return replace(facts, missing={**facts.missing, **{h: e.message for h, e in errors.items()}})
 
+    def one(self, host: str) -> HostFacts:
+        """Read one host, Docker's part with it. Raises HostError."""
+        return self._host(host, docker=True)
+
     def _host(self, host: str, docker: bool) -> HostFacts:
         door = self._doors(host)
         asked = time.time()

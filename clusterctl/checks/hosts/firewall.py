@@ -1,0 +1,215 @@
+"""Firewall rules that are in the way of the cluster's ports. Rules only warn: whether packets pass is measured."""
+
+from __future__ import annotations
+
+import ipaddress
+import shlex
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from clusterctl.checks.hosts import ports
+from clusterctl.checks.hosts.judged import ok, unknown, warning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from clusterctl.commands.ground import Ground
+    from clusterctl.model.facts import HostFacts
+    from clusterctl.model.finding import Finding
+    from clusterctl.model.inventory import Host
+    from clusterctl.model.lab import Lab
+
+_ENDS = {"DROP", "REJECT"}
+_WAYS_IN = (("raw", "PREROUTING"), ("mangle", "PREROUTING"), ("mangle", "INPUT"), ("filter", "INPUT"))
+_WAYS_OUT = (("raw", "OUTPUT"), ("mangle", "OUTPUT"), ("filter", "OUTPUT"))
+DOCKERS = "DOCKER-USER"
+"""Docker makes this chain, and accepts what its containers forward, wherever it sets FORWARD to DROP."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """The first packet of a peer, as rules see it."""
+
+    proto: str
+    port: int
+    source: str
+    target: str
+    way_in: str = ""
+    way_out: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What becomes of a packet: the rule (or policy) that ends it. sure: whether every match on it was understood."""
+
+    rule: str
+    sure: bool
+
+
+@dataclass
+class Rules:
+    """Rules as `iptables-save` prints them: policies and chains by table."""
+
+    policies: dict[tuple[str, str], str]
+    chains: dict[tuple[str, str], list[str]]
+
+    @classmethod
+    def read(cls, lines: Iterable[str]) -> Rules:
+        """Read them."""
+        rules, table = cls({}, {}), ""
+        for line in lines:
+            words = line.split()
+            if line.startswith("*"):
+                table = line[1:]
+            elif line.startswith(":") and len(words) > 1:
+                rules.policies[table, words[0][1:]] = words[1]
+                rules.chains.setdefault((table, words[0][1:]), [])
+            elif words[:1] == ["-A"] and len(words) > 1:
+                rules.chains.setdefault((table, words[1]), []).append(line)
+        return rules
+
+    def ends(self, packet: Packet, ways: Sequence[tuple[str, str]]) -> Ended | None:
+        """Return what ends the packet on its way through these chains, None where it passes."""
+        for place in ways:
+            passed, ended = self._walk(place, packet, sure=True, depth=0)
+            if ended:
+                return ended
+            if not passed and self.policies.get(place) == "DROP":
+                return Ended(f"policy DROP of {place[1]}", sure=True)
+        return None
+
+    def _walk(self, place: tuple[str, str], packet: Packet, *, sure: bool, depth: int) -> tuple[bool, Ended | None]:
+        """Return whether a chain lets the packet pass for good, and what ends it."""
+        for rule in self.chains.get(place, ()) if depth < 10 else ():
+            words = shlex.split(rule)[2:]
+            fits = matches(words, packet)
+            if fits is False:
+                continue
+            target = _after(words, "-j") or _after(words, "-g")
+            if target in _ENDS:
+                if fits:
+                    return False, Ended(rule, sure)
+            elif target in ("ACCEPT", "RETURN"):
+                if fits:
+                    return target == "ACCEPT", None
+                if target == "ACCEPT":
+                    return True, None  # it may be accepted: no reason to warn
+            elif (place[0], target) in self.chains:
+                passed, ended = self._walk((place[0], target), packet, sure=sure and fits is True, depth=depth + 1)
+                if passed or ended:
+                    return passed, ended
+        return False, None
+
+
+def _after(words: Sequence[str], flag: str) -> str:
+    return words[words.index(flag) + 1] if flag in words[:-1] else ""
+
+
+def _covers(text: str, address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address) in ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+
+
+def _has(port: int, text: str) -> bool:
+    for part in text.split(","):
+        low, _, high = part.partition(":")
+        if low.isdigit() and int(low) <= port <= int(high if high.isdigit() else low):
+            return True
+    return False
+
+
+def _interface(text: str, name: str) -> bool:
+    return name.startswith(text[:-1]) if text.endswith("+") else name == text
+
+
+def matches(words: Sequence[str], packet: Packet) -> bool | None:
+    """Whether a rule fits the packet; None where it asks what is not known here."""
+    known, position = True, 0
+    while position < len(words):
+        negated = words[position] == "!"
+        position += negated
+        flag, value = words[position], words[position + 1] if position + 1 < len(words) else ""
+        position += 2
+        match flag:
+            case "-j" | "-g":
+                break
+            case "-m" | "--comment":
+                continue
+            case "-p":
+                fits = value in (packet.proto, "all")
+            case "-s":
+                fits = _covers(value, packet.source)
+            case "-d":
+                fits = _covers(value, packet.target)
+            case "-i":
+                fits = _interface(value, packet.way_in)
+            case "-o":
+                fits = _interface(value, packet.way_out)
+            case "--dport" | "--dports":
+                fits = _has(packet.port, value)
+            case "--ctstate" | "--state":
+                fits = "NEW" in value.split(",")
+            case _:
+                known = False
+                position -= value.startswith("-")
+                continue
+        if fits is negated:
+            return False
+    return True if known else None
+
+
+def judge(lab: Lab, host: Host, facts: HostFacts, ground: Ground | str) -> Iterator[Finding]:
+    """Judge one host's rules against what its peers send."""
+    expected = f"no rule in the way of {', '.join(ports.of(host))}"
+    if isinstance(ground, str) or not ground.source:
+        why = ground if isinstance(ground, str) else ground.why or "there is no iptables-save and no nft to list rules"
+        yield unknown("firewall", host.name, expected, why)
+        return
+    rules = Rules.read(ground.rules)
+    in_the_way = list(dict.fromkeys(_blocked(lab, host, facts, rules)))
+    in_the_way += _by_nft(ground.nft, ports.of(host))
+    hint = f"on {host.name}: iptables -S; let {', '.join(ports.of(host))} pass between the hosts"
+    for seen in in_the_way:
+        yield warning("firewall", host.name, expected, seen, hint)
+    if in_the_way:
+        return
+    if rules.policies.get(("filter", "FORWARD")) == "DROP" and ("filter", DOCKERS) not in rules.chains:
+        seen = "policy DROP of FORWARD, and not by Docker: containers may not get out"
+        yield warning("firewall", host.name, expected, seen, f"on {host.name}: iptables -S FORWARD")
+    else:
+        yield ok("firewall", host.name, expected, f"none in the way, by {ground.source}")
+
+
+def _blocked(lab: Lab, host: Host, facts: HostFacts, rules: Rules) -> Iterator[str]:
+    here, interface = host.cluster_address, facts.interface(host.cluster_address)
+
+    found: dict[tuple[str, str, bool], list[str]] = {}
+    for peer in lab.inventory.hosts.values():
+        if peer.name == host.name:
+            continue
+        for port in ports.of(host):
+            proto, _, number = port.partition(" ")
+            packet = Packet(proto, int(number), peer.cluster_address, here, way_in=interface)
+            if end := rules.ends(packet, _WAYS_IN):
+                found.setdefault(("from", end.rule, end.sure), []).append(port)
+        for port in ports.of(peer):
+            proto, _, number = port.partition(" ")
+            packet = Packet(proto, int(number), here, peer.cluster_address, way_out=interface)
+            if end := rules.ends(packet, _WAYS_OUT):
+                found.setdefault(("to", end.rule, end.sure), []).append(port)
+    for (way, rule, sure), which in found.items():
+        yield f"{', '.join(dict.fromkeys(which))} {way} other hosts {'is' if sure else 'may be'} dropped: {rule}"
+
+
+def _by_nft(lines: Iterable[str], wanted: Iterable[str]) -> Iterator[str]:
+    """Say which chains and rules of nftables' own tables drop: by their words, not walked through."""
+    numbers = {p.partition(" ")[2] for p in wanted}
+    for line in (one.strip() for one in lines):
+        if "policy drop" in line and (" hook input " in f" {line}" or " hook output " in f" {line}"):
+            yield f"what is not accepted may be dropped: nft {line}"
+        words = line.replace(",", " ").split()
+        drops = {"drop", "reject"} & set(words) and "policy" not in words
+        if drops and numbers & set(words):
+            yield f"some of it may be dropped: nft {line}"
