@@ -1,11 +1,12 @@
 #!/bin/bash
-# A bare Debian 12 as a Vagrant box for libvirt, from Debian's packages alone: no box is downloaded.
+# Debian 12 as a Vagrant box for libvirt, from Debian's packages alone: no box is downloaded.
 #
-#   build-box.sh FOLDER    leaves there: debian.box, vmlinuz, initrd.img (the kernel is booted directly)
+#   build-box.sh FOLDER [PACKAGE…]    leaves there: debian.box, vmlinuz, initrd.img (the kernel is booted directly)
 #
-# Neither Docker nor etcd is in it: clusterctl installs them, as on any Debian.
+# Packages are installed as they would be on a host that has them, but Docker and etcd do not start by themselves.
 set -euo pipefail
 out=$1
+shift
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/clusterctl-box.XXXXXX")
 trap 'rm -rf --one-file-system "$work"' EXIT
 root=$work/root
@@ -16,6 +17,7 @@ key=$(find / -xdev -path "*/vagrant-*/keys/vagrant.pub" -print -quit 2>/dev/null
 arch=$(dpkg --print-architecture)
 packages=systemd-sysv,dbus,udev,openssh-server,sudo,iproute2,iputils-ping,ifupdown,isc-dhcp-client,procps,kmod
 packages=$packages,ca-certificates,e2fsprogs,initramfs-tools,linux-image-cloud-$arch
+for package; do packages=$packages,$package; done
 mmdebstrap --quiet --variant=apt --format=directory --include="$packages" \
   --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
   --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt=force-unsafe-io \
@@ -49,6 +51,10 @@ UNIT
 chroot "$root" systemctl --quiet enable ssh-host-key.service
 chroot "$root" systemctl --quiet mask apt-daily.timer apt-daily-upgrade.timer e2scrub_reap.service \
   e2scrub_all.timer fstrim.timer dpkg-db-backup.timer systemd-pstore.service man-db.timer
+
+for unit in docker.service docker.socket containerd.service etcd.service; do
+  chroot "$root" systemctl --quiet disable "$unit" 2>/dev/null || :
+done
 
 # The first card by DHCP; Vagrant sets the second one up by itself.
 printf '%s\n' 'auto lo' 'iface lo inet loopback' 'auto eth0' 'iface eth0 inet dhcp' > "$root/etc/network/interfaces"

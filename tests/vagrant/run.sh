@@ -3,6 +3,7 @@
 # that is a skip; with CI set it is a failure.
 #
 #   CLUSTERCTL_TEST_CACHE=/var/cache/clusterctl/vagrant    where the box is kept between runs
+#   CLUSTERCTL_TEST_BARE=1    a box without Docker and etcd: clusterctl installs them in the VMs, which takes minutes
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 
@@ -26,14 +27,17 @@ vagrant plugin list 2>/dev/null | grep -q vagrant-libvirt || dpkg -s vagrant-lib
 unshare --net --mount --pid --fork true 2>/dev/null || cannot "this machine lets nobody make namespaces"
 
 cache=${CLUSTERCTL_TEST_CACHE:-/var/cache/clusterctl/vagrant}
-box=$cache/$(sha256sum "$here/build-box.sh" | cut -c1-12)
+brings="docker.io etcd-server iptables busybox-static tcpdump"
+[ -z "${CLUSTERCTL_TEST_BARE:-}" ] || brings=
+box=$cache/$({ cat "$here/build-box.sh"; echo "$brings"; } | sha256sum | cut -c1-12)
 mkdir -p "$cache"
 (
   flock 9
   if [ ! -e "$box/debian.box" ]; then
     echo "building a box from Debian's packages in $box" >&2
     rm -rf "$box.part"
-    "$here/build-box.sh" "$box.part"
+    # shellcheck disable=SC2086  # a list of words
+    "$here/build-box.sh" "$box.part" $brings
     mv -T "$box.part" "$box"
   fi
 ) 9>"$cache/lock"

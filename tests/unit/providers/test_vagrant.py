@@ -371,7 +371,7 @@ def test_where_vagrant_cannot_say_what_runs_nothing_is_taken_for_gone(tmp_path, 
     made = tmp_path / ".vagrant/machines/docker1/libvirt"
     made.mkdir(parents=True)
     (made / "id").write_text("abc")
-    with pytest.raises(Refused, match="vagrant does not work in .*: There was an error loading a Vagrantfile"):
+    with pytest.raises(Refused, match=r"vagrant does not work in .*: There was an error loading a Vagrantfile"):
         VagrantProvider().present(lab(folder=str(tmp_path)))
 
 
