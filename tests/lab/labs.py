@@ -210,7 +210,11 @@ class Lab:
     def kill(self, host):
         """End a host as a power cut would."""
         os.kill(self.machine_facts().nodes[host].nspawn, signal.SIGKILL)
-        deadline = time.monotonic() + 10
+        self.wait_for_the_end_of(host)
+
+    def wait_for_the_end_of(self, host):
+        """Wait until nothing of a host runs: in a namespace a reboot is an end as well."""
+        deadline = time.monotonic() + 30
         while self.machine_facts().nodes[host].runs and time.monotonic() < deadline:
             time.sleep(0.05)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import subprocess
@@ -33,7 +34,7 @@ def snapshot(ignore: str = "") -> dict[str, frozenset[str]]:
         "sysctl": _sysctl(),
         "control groups": frozenset(str(p) for tree in ("", "*/") for p in Path("/sys/fs/cgroup").glob(f"{tree}*/")),
         "temporary files": _names("/tmp"),
-        "nspawn": frozenset(str(p) for p in Path("/run/systemd").glob("*spawn*/**/*")),
+        "nspawn": frozenset(str(p) for p in Path("/run/systemd").glob("*spawn*/**/*") if not _held(p)),
         "machines": _names("/run/systemd/machines"),
         "state": _names("/var/lib/clusterctl") | _names("/var/lib/clusterctl/local"),
     }
@@ -67,6 +68,19 @@ def _lines(path: str) -> list[str]:
         return Path(path).read_text(errors="replace").splitlines()
     except OSError:
         return []
+
+
+def _held(path: Path) -> bool:
+    """Whether this is a lock that a running node holds; its name is a number, which does not say whose."""
+    if not path.is_file():
+        return False
+    try:
+        with path.open("r+b") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    return False
 
 
 def _names(folder: str) -> frozenset[str]:

@@ -3,7 +3,6 @@
 import json
 import signal
 import subprocess
-import time
 
 import labs
 import pytest
@@ -80,7 +79,7 @@ def test_up_mends_it_when_a_host_and_then_both_were_cut_off_power(lab):
 
 def test_up_mends_it_when_a_host_was_rebooted(lab):
     lab.ssh("docker2", "systemctl reboot", check=None)
-    time.sleep(1.5)
+    lab.wait_for_the_end_of("docker2")
     whole(lab)
 
 
@@ -121,7 +120,7 @@ def test_ctrl_c_stops_after_the_running_action_and_the_same_command_goes_on(fres
 
 def test_a_second_ctrl_c_stops_at_once(fresh):
     # What is about to run is shown with -v: the start of etcd takes a second.
-    done = fresh.signalled("docker1: $ systemctl enable", [signal.SIGINT, signal.SIGINT], "up", "-v")
+    done = fresh.signalled("systemctl enable -q", [signal.SIGINT, signal.SIGINT], "up", "-v")
     assert done.returncode == 130, labs.seen(done)
     assert "stopped at once; the same command goes on from here" in done.stderr
     whole(fresh)
