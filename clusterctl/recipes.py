@@ -38,12 +38,38 @@ def up(provider: Provider, authority: Callable[[], Authority]) -> list[Phase[Lab
         hostname.NameHosts(),
         certificates.IssueCertificates(authority),
         etcd.StartEtcd(authority),
+        etcd.JoinMembers(authority),
         docker.JoinStore(),
+        etcd.DrainMembers(),
         images.ProvideImages(),
         networks.CreateNetworks(),
         containers.ClearContainers(),
         containers.RunContainers(),
     ]
+
+
+def add_member(provider: Provider, authority: Callable[[], Authority], host: str) -> list[Phase[Lab]]:
+    """Make a member of the store of one host of the inventory."""
+    return [
+        *provider.up,
+        preflight.Preflight(),
+        tarballs.FetchTarballs(),
+        packages.InstallPackages(),
+        tarballs.InstallTarballs(),
+        hostname.NameHosts(),
+        certificates.IssueCertificates(authority),
+        etcd.JoinMembers(authority, only=host),
+    ]
+
+
+def remove_member(name: str) -> list[Phase[Lab]]:
+    """Take one member out of the store."""
+    return [etcd.RemoveOne(name)]
+
+
+def replace_member(provider: Provider, authority: Callable[[], Authority], host: str) -> list[Phase[Lab]]:
+    """Take one member out of the store, its data with it, and let it join as a new one."""
+    return [etcd.RemoveOne(host, missing_ok=True), *add_member(provider, authority, host)]
 
 
 def clear() -> list[Phase[Lab]]:

@@ -246,7 +246,7 @@ class Session:
 
     def reader(self, *, tolerant: bool = False) -> FactsReader:
         """Return a reader of the lab's facts; a tolerant one notes hosts that are not there or do not answer."""
-        from clusterctl.phases import HOST_FILES, HOST_UNITS
+        from clusterctl.phases import HOST_FILES, HOST_UNITS, MEMBER_UNIT
         from clusterctl.remote.reader import FactsReader
 
         return FactsReader(
@@ -257,6 +257,7 @@ class Session:
             HOST_UNITS,
             present=(lambda: self.provider.present(self.lab)) if tolerant else None,
             tolerant=tolerant,
+            member_unit=MEMBER_UNIT,
         )
 
     @functools.cached_property

@@ -1,7 +1,7 @@
 """One script that reads a host, and the reading of what it prints. One round trip, no tool but a shell.
 
 The script prints sections; each starts with a line `\\x01 name` and holds plain text. Private keys are
-never read: a file under a `.key` name is only described.
+never read: a file under a `.key` name is only described, as a folder is.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ while [ "$n" -gt 0 ]; do
   if [ -f "$1" ]; then
     stat -Lc '%.9Y %a %U:%G %n' "$1"
     case $1 in *.key) echo;; *) head -c 262144 "$1" | base64 -w0; echo;; esac
+  elif [ -d "$1" ]; then stat -Lc '%.9Y %a %U:%G %n' "$1"; echo
   fi
   shift; n=$((n-1)); done
 s units; p=Id,LoadState,ActiveState,UnitFileState,ActiveEnterTimestamp

@@ -196,11 +196,17 @@ class Member:
 class StoreFacts:
     """The cluster store by its own word.
 
-    members: empty where no member answers. answers: what each host says that runs one, "" when all is well.
+    answers: what each host says that runs a member, "" when all is well.
+    lists: the members that each healthy one knows of.
     """
 
-    members: tuple[Member, ...] = ()
     answers: Mapping[str, str] = field(default_factory=dict)
+    lists: Mapping[str, tuple[Member, ...]] = field(default_factory=dict)
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The members, by the largest cluster that is healthy; empty where none is."""
+        return max((self.lists.get(h, ()) for h in self.healthy), key=len, default=())
 
     @property
     def healthy(self) -> tuple[str, ...]:

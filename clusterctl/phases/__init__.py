@@ -10,6 +10,7 @@ HOST_FILES = (
     "/etc/hostname",
     store.UNIT_FILE,
     store.CONFIG,
+    store.WAL,
     store.CA,
     store.MEMBER_CERT,
     store.MEMBER_KEY,
@@ -25,3 +26,6 @@ HOST_FILES = (
 
 HOST_UNITS = ("docker.service", "docker.socket", store.UNIT, "etcd.service")
 """The units that phases decide from."""
+
+MEMBER_UNIT = store.UNIT
+"""The unit of a member of the cluster store."""

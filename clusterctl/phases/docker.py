@@ -13,7 +13,7 @@ from clusterctl.model.facts import DockerFacts, Unit
 from clusterctl.model.inventory import Role
 from clusterctl.plan import files
 from clusterctl.plan.action import Run, WaitFor, WriteFile
-from clusterctl.plan.command import script
+from clusterctl.plan.command import command, script
 from clusterctl.plan.phase import Noop, Section, steps
 from clusterctl.stores import etcd, releases
 
@@ -89,6 +89,14 @@ def _joined(host: Host, store: str) -> Effect:
     return effect
 
 
+def _settled(found: HostFacts, store: str) -> str:
+    version = found.versions.get("docker", "")
+    reported = found.docker.store if found.docker else store
+    if reported == store:
+        return f"Docker {version} is on {store}"
+    return f"Docker {version} is on {reported} and finds the members itself; it names {store} from its next start on"
+
+
 class JoinStore:
     """Restart Docker against the cluster store."""
 
@@ -104,10 +112,7 @@ class JoinStore:
         for host in daemons:
             actions = list(self._actions(lab, host, facts.hosts[host.name], store))
             changed |= bool(actions)
-            if actions:
-                yield from actions
-            else:
-                yield Noop(host.name, f"Docker {facts.hosts[host.name].versions.get('docker', '')} is on {store}")
+            yield from steps(actions, host.name, _settled(facts.hosts[host.name], store))
         if changed:
             advertised = tuple(f"{d.cluster_address}:{etcd.ADVERTISED_PORT}" for d in daemons)
             for host in daemons:
@@ -124,7 +129,12 @@ class JoinStore:
         theirs = etcd.read_daemon_json(found.content(etcd.DAEMON_JSON), host.name)
         ours = etcd.settings(host, lab.with_role(Role.ETCD))
         running = found.unit(UNIT).active == "active"
-        wrote = False
+        daemon = found.docker
+        right = daemon is not None and (daemon.advertise == ours["cluster-advertise"])
+        right = right and daemon is not None and etcd.serves(daemon.store, store)
+        reload = False
+        # Without its store's members everything is as it was: a restart would stop the containers for nothing.
+        wrote = any(theirs.get(key) != value for key, value in ours.items() if key != "cluster-store")
         if any(theirs.get(key) != value for key, value in ours.items()):
             state = f"{found.unit(UNIT).active} {found.unit(UNIT).enabled}"
             if RECORD not in found.records:
@@ -135,27 +145,47 @@ class JoinStore:
                     effect=lambda f: f.with_record(RECORD, state),
                 )
             before = found.file(etcd.DAEMON_JSON)
-            wrote = True
+            later = before if before and not wrote and right and running else None
+            title = "merge the store into daemon.json"
+            if later:
+                title = "write the store's members into daemon.json, for Docker's next start"
             yield WriteFile(
                 host=host.name,
-                title="merge the store into daemon.json",
+                title=title,
                 path=etcd.DAEMON_JSON,
                 content=etcd.merged(theirs, ours),
                 mode=before.mode if before else 0o644,
                 owner=before.owner if before else "root:root",
                 record=True,
             )
+            if later:
+                yield Run(
+                    host=host.name,
+                    title="leave its date: Docker need not start anew for it",
+                    command=command("touch", "-m", "-d", f"@{later.modified:.9f}", etcd.DAEMON_JSON),
+                    effect=lambda f: f.with_file(
+                        etcd.DAEMON_JSON, replace(f.files[etcd.DAEMON_JSON], modified=later.modified)
+                    ),
+                )
         if Role.ETCD in host.roles and found.content(etcd.DROP_IN) != etcd.drop_in():
-            wrote = True
             yield WriteFile(
                 host=host.name,
                 title="start Docker after etcd at boot",
                 path=etcd.DROP_IN,
                 content=etcd.drop_in(),
             )
-        daemon = found.docker
-        right = daemon is not None and (daemon.store, daemon.advertise) == (store, ours["cluster-advertise"])
-        if wrote or not running or not right or stale(found):
+            reload = True
+        elif Role.ETCD not in host.roles and found.file(etcd.DROP_IN):
+            yield Run(
+                host=host.name,
+                title="start Docker without etcd at boot",
+                command=script(f"{_REMOVE}; systemctl daemon-reload", etcd.DROP_IN),
+                effect=lambda f: f.with_file(etcd.DROP_IN, None),
+            )
+        restart = wrote or not running or not right or stale(found)
+        if reload and not restart:
+            yield Run(host=host.name, title="make systemd read the drop-in", command=systemd.reload_units())
+        if restart:
             effect = _joined(host, store)
             if running:
                 yield Run(host=host.name, title="stop Docker", command=systemd.stop(UNIT), hint=JOURNAL)

@@ -40,12 +40,14 @@ class Action(ABC):
     door: where it is carried out; the host itself unless named.
     effect: the host's facts after it, for plans that are only shown.
     together: it ends only once other hosts have done the same, so it counts against no limit.
+    turn: what is of a later turn begins once all of the earlier ones is done, on every host.
     """
 
     host: str
     title: str
     door: str = ""
     together: bool = False
+    turn: int = 0
     effect: Effect = field(default=unchanged, repr=False, compare=False)
 
     @property

@@ -160,6 +160,14 @@ class Runner(Generic[Wanted]):
             )
 
     def _perform(self, title: str, actions: Sequence[Action]) -> None:
+        done: dict[str, None] = {}
+        for turn in sorted({a.turn for a in actions}):
+            done |= self._take_turn(title, [a for a in actions if a.turn == turn], done)
+        self._check_stop(f"the phase after {title!r}")
+
+    def _take_turn(self, title: str, actions: Sequence[Action], before: Iterable[str]) -> dict[str, None]:
+        """Carry out what is of one turn, the hosts side by side. Returns the hosts that did something."""
+        self._check_stop(f"the next turn of {title!r}")
         lanes: dict[str, list[Action]] = {}
         for action in actions:
             lanes.setdefault(action.host, []).append(action)
@@ -174,8 +182,8 @@ class Runner(Generic[Wanted]):
             elif error is not None:
                 raise error
         if errors:
-            raise HostsFailed(title, errors, [h for h in lanes if h not in errors])
-        self._check_stop(f"the phase after {title!r}")
+            raise HostsFailed(title, errors, [h for h in dict.fromkeys([*before, *lanes]) if h not in errors])
+        return dict.fromkeys(lanes)
 
     def _lane(self, actions: Sequence[Action], slots: AbstractContextManager[object]) -> None:
         for action in actions:

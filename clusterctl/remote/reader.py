@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING
 
 from clusterctl.commands.facts import parse, read_host
 from clusterctl.model.errors import ClusterctlError, HostError, HostsFailed, TimedOut
+from clusterctl.model.facts import StoreFacts
 from clusterctl.plan.phase import Section
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-    from clusterctl.model.facts import Facts, HostFacts
+    from clusterctl.model.facts import Facts, HostFacts, Member
     from clusterctl.plan.door import Door
 
 
@@ -26,6 +27,7 @@ class FactsReader:
 
     machine: reads the provider's part. present: which hosts are there to be asked; all when it is None.
     tolerant: hosts that do not answer are noted, not raised.
+    member_unit: the systemd unit of a member of the store.
     """
 
     def __init__(
@@ -38,14 +40,45 @@ class FactsReader:
         *,
         present: Callable[[], Collection[str]] | None = None,
         tolerant: bool = False,
+        member_unit: str = "",
         parallel: int = 16,
     ) -> None:
         self._hosts, self._doors, self._machine = tuple(hosts), doors, machine
         self._command = read_host(files, units)
         self._present, self._tolerant, self._parallel = present, tolerant, parallel
+        self._member_unit = member_unit
 
     def read(self, sections: frozenset[Section], known: Facts) -> Facts:
         """Return `known` with these sections read anew. Raises HostsFailed unless tolerant."""
+        facts = self._read_hosts(sections, known)
+        return replace(facts, store=self._read_store(facts)) if Section.STORE in sections else facts
+
+    def _read_store(self, facts: Facts) -> StoreFacts | None:
+        """Ask each member that runs; None where none does, or where this machine has no certificate to ask with."""
+        runs = [h for h, found in facts.hosts.items() if found.unit(self._member_unit).active == "active"]
+        if not runs:
+            return None
+        with ThreadPoolExecutor(min(self._parallel, len(runs)), thread_name_prefix="store") as pool:
+            said = dict(zip(runs, pool.map(self._member, runs), strict=True))
+        asked = {host: answer for host, answer in said.items() if answer}
+        if not asked:
+            return None
+        return StoreFacts({h: why for h, (why, _) in asked.items()}, {h: m for h, (_, m) in asked.items()})
+
+    def _member(self, host: str) -> tuple[str, tuple[Member, ...]] | None:
+        try:
+            etcd = self._doors(host).etcd
+        except ClusterctlError:
+            return None
+        health = etcd.health()
+        if not health.healthy:
+            return health.reason or "not healthy", ()
+        try:
+            return "" if health.v2 else health.reason, etcd.members()
+        except ClusterctlError as error:
+            return error.message, ()
+
+    def _read_hosts(self, sections: frozenset[Section], known: Facts) -> Facts:
         facts = replace(known, machine=self._machine()) if Section.MACHINE in sections else known
         if not sections & {Section.HOST, Section.DOCKER}:
             return facts

@@ -185,7 +185,7 @@ def _daemons(lab: Lab, facts: Facts, nodes: frozenset[str]) -> Iterator[DaemonRo
             running=True,
             version=daemon.version,
             store=daemon.store,
-            on_store=daemon.store == store,
+            on_store=etcd.serves(daemon.store, store),
             advertise=daemon.advertise,
             peers=peers,
             problem=_daemon_problem(daemon, store, lacking),
@@ -195,7 +195,7 @@ def _daemons(lab: Lab, facts: Facts, nodes: frozenset[str]) -> Iterator[DaemonRo
 def _daemon_problem(daemon: DockerFacts, store: str, lacking: list[str]) -> str:
     if not daemon.store:
         return "Docker is not on a cluster store"
-    if daemon.store != store:
+    if not etcd.serves(daemon.store, store):
         return f"Docker is on another store: {daemon.store}"
     return f"the store does not list {', '.join(lacking)}" if lacking else ""
 

@@ -13,13 +13,15 @@ import yaml
 from clusterctl.model.errors import ClusterctlError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from clusterctl.model.inventory import Host
 
 UNIT = "clusterctl-etcd.service"
 UNIT_FILE = f"/etc/systemd/system/{UNIT}"
 DATA = "/var/lib/clusterctl-etcd"
+WAL = f"{DATA}/member/member/wal"
+"""A member that has been in a cluster has this folder; from then on it ignores who founded the cluster."""
 FOLDER = "/etc/clusterctl"
 CONFIG = f"{FOLDER}/etcd.yml"
 CA = f"{FOLDER}/pki/ca.crt"
@@ -51,27 +53,63 @@ class _Plain(yaml.SafeDumper):
         return True
 
 
-def config(host: Host, members: Sequence[Host], token: str) -> str:
-    """Return one member's configuration file: the cluster address and loopback only, mTLS on both ports."""
+BIRTH = ("initial-cluster", "initial-cluster-token", "initial-cluster-state")
+"""The settings that a member reads once in its life, when it has no data yet."""
+
+
+def cluster(members: Iterable[Host]) -> dict[str, str]:
+    """Return the members as names by peer URL."""
+    return {peer(m): m.name for m in members}
+
+
+def config(host: Host, members: Mapping[str, str], token: str, state: str = "new") -> str:
+    """Return one member's configuration file: the cluster address and loopback only, mTLS on both ports.
+
+    members: names by peer URL. state: "new" for those that found a cluster, "existing" for one that joins it.
+    """
     tls = {"cert-file": MEMBER_CERT, "key-file": MEMBER_KEY, "client-cert-auth": True, "trusted-ca-file": CA}
-    peer = f"https://{host.cluster_address}:{PEER_PORT}"
+    own = peer(host)
     client = f"https://{host.cluster_address}:{CLIENT_PORT}"
     settings = {
         "name": host.name,
         "data-dir": f"{DATA}/member",
         "listen-client-urls": f"{client},https://127.0.0.1:{CLIENT_PORT}",
         "advertise-client-urls": client,
-        "listen-peer-urls": peer,
-        "initial-advertise-peer-urls": peer,
-        "initial-cluster": ",".join(f"{m.name}=https://{m.cluster_address}:{PEER_PORT}" for m in members),
+        "listen-peer-urls": own,
+        "initial-advertise-peer-urls": own,
+        "initial-cluster": ",".join(f"{name}={url}" for url, name in members.items()),
         "initial-cluster-token": token,
-        "initial-cluster-state": "new",
+        "initial-cluster-state": state,
         "enable-v2": True,
         "client-transport-security": tls,
         "peer-transport-security": tls,
     }
     head = "# Written by clusterctl. Docker's networks live in etcd's v2 store, hence enable-v2.\n"
     return head + yaml.dump(settings, Dumper=_Plain, sort_keys=False)
+
+
+def read_config(text: str) -> dict[str, Any]:
+    """Return the settings in a configuration file; empty where it is none."""
+    try:
+        found = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def founders(text: str) -> dict[str, str]:
+    """Return those that a configuration file says to found the cluster with, names by peer URL."""
+    found = read_config(text)
+    if found.get("initial-cluster-state") != "new":
+        return {}
+    pairs = (p.partition("=") for p in str(found.get("initial-cluster", "")).split(","))
+    return {url: name for name, _, url in pairs if url}
+
+
+def fits(text: str, wanted: str) -> bool:
+    """Whether a member with data runs alike with both files: they differ at most in what it reads no more."""
+    mine, other = ({k: v for k, v in read_config(t).items() if k not in BIRTH} for t in (text, wanted))
+    return bool(mine) and mine == other
 
 
 def unit(lab: str) -> str:
@@ -112,6 +150,15 @@ def drop_in() -> str:
 def url(members: Sequence[Host]) -> str:
     """Return the store's URL with every member in it, so that losing one is survived."""
     return "etcd://" + ",".join(f"{m.cluster_address}:{CLIENT_PORT}" for m in members)
+
+
+def serves(reported: str, store: str) -> bool:
+    """Whether a daemon with the first URL is on the store of the second: one shared endpoint is enough.
+
+    A running daemon asks the endpoints in turn, and itself asks the store for its present members.
+    """
+    first, second = (set(u.removeprefix("etcd://").split(",")) for u in (reported, store))
+    return bool(reported) and bool(first & second)
 
 
 def settings(host: Host, members: Sequence[Host]) -> dict[str, Any]:

@@ -17,9 +17,12 @@ from clusterctl.model.facts import (
     DockerFacts,
     Endpoint,
     Facts,
+    File,
     HostFacts,
     ImageFacts,
+    Member,
     NetworkFacts,
+    StoreFacts,
     Unit,
 )
 from clusterctl.model.inventory import load_inventory
@@ -94,12 +97,23 @@ def finished_host(name: str) -> HostFacts:
     found = replace(_recorded(name, "finished"), docker=_daemon(name))
     for path, content in ((etcd.UNIT_FILE, etcd.unit("ut")), (etcd.DROP_IN, etcd.drop_in())):
         found = found.with_file(path, replace(found.files[path], content=content))
-    return found
+    return found.with_file(etcd.WAL, File("", 0o700, "etcd:etcd", 1.0))
+
+
+def member(name: str) -> Member:
+    """Return the member of a host whose name ends with a digit, as the store lists it."""
+    n = int(name[-1])
+    return Member(n, name, f"https://10.1.90.{n}:2380", f"https://10.1.90.{n}:2379")
+
+
+def stored(*names: str) -> StoreFacts:
+    """Return a healthy store that has these hosts as members."""
+    return StoreFacts(dict.fromkeys(names, ""), dict.fromkeys(names, tuple(map(member, names))))
 
 
 def finished() -> Facts:
     """Return both hosts of the finished lab."""
-    return Facts(hosts={h: finished_host(h) for h in ("docker1", "docker2")})
+    return Facts(hosts={h: finished_host(h) for h in ("docker1", "docker2")}, store=stored("docker1", "docker2"))
 
 
 @functools.cache

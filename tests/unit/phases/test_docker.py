@@ -89,7 +89,7 @@ def of1_running() -> list[str]:
 
 def test_a_half_done_host_only_gets_what_is_missing() -> None:
     facts = changed(finished(), "docker1", lambda f: f.with_file(etcd.DROP_IN, None))
-    assert of1(facts) == ["start Docker after etcd at boot", "stop Docker", *JOIN[3:]]
+    assert of1(facts) == ["start Docker after etcd at boot", "make systemd read the drop-in"]
 
 
 def test_the_first_record_of_how_docker_was_run_stays() -> None:
@@ -203,3 +203,55 @@ def test_down_leaves_a_host_alone_that_was_not_changed() -> None:
     found = decide(LeaveStore(), lab(), fresh())
     assert titles(found) == []
     assert reasons(found) == both("Docker was not changed")
+
+
+THIRD = {"docker1": "10.1.90.1", "docker2": "10.1.90.2", "docker3": "10.1.90.3"}
+
+
+def grown() -> Facts:
+    facts = finished()
+    return facts.with_host(replace(facts.hosts["docker2"], name="docker3", docker=None, units={}, files={}))
+
+
+def test_a_store_that_grew_is_written_down_and_restarts_no_daemon_that_runs() -> None:
+    steps = decide(JoinStore(), lab(hosts=THIRD), grown())
+    write = "write the store's members into daemon.json, for Docker's next start"
+    for host in ("docker1", "docker2"):
+        assert [s.title for s in steps if s.host == host] == [
+            write,
+            "leave its date: Docker need not start anew for it",
+            "wait until the store lists every daemon",
+        ]
+    assert "start Docker on the cluster store" in [s.title for s in steps if s.host == "docker3"]
+    again = decide(JoinStore(), lab(hosts=THIRD), after(steps, grown()))
+    assert titles(again) == []
+    assert "finds the members itself" in reasons(again)[0]
+    shrunk = decide(JoinStore(), lab(), after(steps, grown()))
+    assert not any("stop Docker" in t for t in titles(shrunk))
+    assert titles(decide(JoinStore(), lab(), after(shrunk, after(steps, grown())))) == []
+
+
+def test_a_member_that_leaves_restarts_no_daemon_that_knows_another() -> None:
+    facts = finished()
+    for host in ("docker1", "docker2"):
+        facts = with_docker(facts, host, store=f"{STORE},10.1.90.3:2379")
+    assert titles(decide(JoinStore(), lab(), facts)) == []
+
+
+def test_a_daemon_none_of_whose_members_is_left_is_restarted() -> None:
+    facts = with_docker(finished(), "docker1", store="etcd://10.1.90.8:2379,10.1.90.9:2379")
+    assert "docker1: start Docker on the cluster store" in titles(decide(JoinStore(), lab(), facts))
+
+
+def test_settings_that_are_younger_than_a_daemon_on_the_same_members_restart_it() -> None:
+    def touch(found):
+        return found.with_file(etcd.DAEMON_JSON, replace(found.files[etcd.DAEMON_JSON], modified=9e9))
+
+    assert "docker1: stop Docker" in titles(decide(JoinStore(), lab(), changed(finished(), "docker1", touch)))
+
+
+def test_a_host_that_loses_etcd_starts_docker_without_it_at_boot() -> None:
+    roles = {"docker1": "10.1.90.1", "docker2": {"address": "10.1.90.2", "roles": ["docker"]}}
+    steps = decide(JoinStore(), lab(hosts=roles), finished())
+    assert "docker2: start Docker without etcd at boot" in titles(steps)
+    assert not any("stop Docker" in t for t in titles(steps))

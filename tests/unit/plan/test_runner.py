@@ -284,3 +284,27 @@ def test_what_was_foreseen_of_a_host_is_not_looked_for_on_it() -> None:
     planned = run.show([Step("make", [make], frozenset({MACHINE})), Step("use", later, frozenset({HOST}))])
     assert planned[1].steps == (Noop("docker1", "made"),)
     assert planned[1].facts.missing == {}
+
+
+def test_a_turn_begins_once_the_one_before_it_is_done_on_every_host() -> None:
+    run = runner()
+    slow = do("docker1", "a", lambda: time.sleep(0.05))
+    run.run([Step("x", [slow, do("docker2", "b", turn=1), do("docker1", "c", turn=2), do("docker3", "d")])])
+    done = [e.split(": ")[1] for e in run.listener.events if e.startswith("done")]
+    assert done == ["d", "a", "b", "c"]
+
+
+def test_after_a_turn_that_failed_there_is_no_other() -> None:
+    run = runner()
+    steps = [do("docker1", "a"), do("docker2", "b", fail(), turn=1), do("docker1", "c", turn=2)]
+    with pytest.raises(HostsFailed) as caught:
+        run.run([Step("x", steps)])
+    assert caught.value.succeeded == ("docker1",)
+    assert not any("c" in e.split(": ")[1:2] for e in run.listener.events)
+
+
+def test_a_stop_takes_effect_between_turns() -> None:
+    run = runner()
+    with pytest.raises(Interrupted):
+        run.run([Step("x", [do("docker1", "a", run.stop.set), do("docker2", "b", turn=1)])])
+    assert run.done == 1

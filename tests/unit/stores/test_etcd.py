@@ -10,23 +10,24 @@ from example import finished, lab
 
 HOSTS = lab().inventory.hosts
 MEMBERS = tuple(HOSTS.values())
+CLUSTER = etcd.cluster(MEMBERS)
 
 
 def config(name: str = "docker1") -> dict:
-    return yaml.safe_load(etcd.config(HOSTS[name], MEMBERS, "token"))
+    return yaml.safe_load(etcd.config(HOSTS[name], CLUSTER, "token"))
 
 
 def test_the_settings_are_those_that_real_members_ran_with() -> None:
     for name, host in HOSTS.items():
         real = finished().hosts[name].content(etcd.CONFIG)
-        assert etcd.config(host, MEMBERS, yaml.safe_load(real)["initial-cluster-token"]) == real
+        assert etcd.config(host, CLUSTER, yaml.safe_load(real)["initial-cluster-token"]) == real
 
 
 def test_a_member_listens_on_its_cluster_address_and_on_loopback_only() -> None:
     assert config()["listen-client-urls"] == "https://10.1.90.1:2379,https://127.0.0.1:2379"
     assert config()["listen-peer-urls"] == "https://10.1.90.1:2380"
-    assert "0.0.0.0" not in etcd.config(HOSTS["docker1"], MEMBERS, "token")
-    assert "http://" not in etcd.config(HOSTS["docker1"], MEMBERS, "token")
+    assert "0.0.0.0" not in etcd.config(HOSTS["docker1"], CLUSTER, "token")
+    assert "http://" not in etcd.config(HOSTS["docker1"], CLUSTER, "token")
 
 
 def test_both_ports_ask_for_a_certificate_of_the_lab_s_ca() -> None:
@@ -46,7 +47,7 @@ def test_every_member_knows_every_member_and_the_v2_api_is_on() -> None:
 
 
 def test_the_settings_have_no_yaml_aliases_which_etcd_would_not_expand_alike() -> None:
-    assert "&" not in etcd.config(HOSTS["docker1"], MEMBERS, "token")
+    assert "&" not in etcd.config(HOSTS["docker1"], CLUSTER, "token")
 
 
 def test_the_store_s_url_names_every_member() -> None:
