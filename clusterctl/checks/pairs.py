@@ -56,7 +56,7 @@ def to_call(lab: Lab, facts: Facts, source: Host, target: Host) -> dict[str, Cal
         proto, _, number = port.partition(" ")
         holder = ports.proper(port, target, facts.hosts[target.name])
         kind = "gossip" if holder == "dockerd" and proto == "udp" else "burst" if holder == "the kernel" else proto
-        size = burst(list(lab.inventory.hosts).index(source.name)) if kind == "burst" else 0
+        size = burst(list(lab.inventory.hosts).index(source.name)) if kind == "burst" else int(bool(holder))
         found[port] = Call(kind, target.cluster_address, int(number), size)
     found[MTU] = Call(MTU, target.cluster_address, 0, packet(lab))
     return found
@@ -117,7 +117,8 @@ def _tcp(
     source: Host, target: Host, port: str, call: Call, answer: Answered, met: Heard | str, holder: str
 ) -> tuple[Severity, str]:
     if answer.ok:
-        return Severity.OK, f"connected to {holder or 'our listener'}"
+        ours = "our listener" if isinstance(met, Heard) and port in met.bound else "what holds the port"
+        return Severity.OK, f"connected to {holder or ours}"
     if why := _listens(port, met, holder, target):
         return Severity.UNKNOWN, why
     return Severity.FAILED, f"{answer.seen}, {answer.tries} tries, and {holder or 'our listener'} listens there"

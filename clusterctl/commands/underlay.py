@@ -49,6 +49,8 @@ class Call:
 
     kind: `tcp` connects; `udp` sends what our listener knows; `gossip` asks serf, which Docker runs; `burst`
     sends packets that are seen only by how many there are; `mtu` looks for the largest packet that gets through.
+    size: packets of a burst, or bytes of the largest packet; for `tcp`, 1 where somebody else's service is called,
+    which would complain about a connection that is reset.
     """
 
     kind: str

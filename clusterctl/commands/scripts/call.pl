@@ -16,7 +16,7 @@ my $start = now(); my $end = $start + $secs;
 my ($raw, $id, %echo) = (undef, $$ & 0xffff);
 sub failed { my ($t, $why) = @_; $t->{seen} = $why }
 sub yes { my ($t, $what) = @_; ($t->{ok}, $t->{done}, $t->{seen}) = (1, 1, $what) }
-sub drop { my ($t) = @_; return unless $t->{s}; setsockopt($t->{s}, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0)); close delete $t->{s} }
+sub drop { my ($t) = @_; return unless $t->{s}; setsockopt($t->{s}, SOL_SOCKET, SO_LINGER, pack('ii', 1, 0)) unless $t->{kind} eq 'tcp' && $t->{size}; close delete $t->{s} }
 
 sub tcp {  # a connection that is not there after 0.5 s is tried anew; one that was reset (104) was there
   my ($t, $now) = @_;

@@ -40,7 +40,8 @@ class Task:
 
     def close(self):
         """Close it without a trace."""
-        self.s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        if not self.size:
+            self.s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
         self.s.close()
         self.s = None
 
