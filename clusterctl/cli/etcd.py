@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Annotated
@@ -11,10 +12,14 @@ import typer
 from clusterctl.cli import options
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
+    from clusterctl.cli.access import Access
     from clusterctl.cli.wiring import Session
+    from clusterctl.model.lab import Lab
     from clusterctl.plan.door import MemberStatus
+    from clusterctl.plan.phase import Phase
     from clusterctl.report.keys import Change
     from clusterctl.report.members import Members
 
@@ -184,7 +189,6 @@ def read_keys(session: Session, prefix: str) -> Mapping[str, str]:
 def _watch(session: Session, prefix: str, known: Mapping[str, str], *, as_json: bool) -> None:
     """Show each change as a line, for people or as JSON, until the user ends it."""
     import json
-    import sys
     from dataclasses import asdict
 
     from clusterctl.report.keys import changes
@@ -204,3 +208,140 @@ def _line(change: Change) -> str:
     key = "/".join(map(shortened, change.key.split("/")))
     value = brief(change.value or change.before, WIDTH)
     return f"{time.strftime('%H:%M:%S')} {change.sign} {key}  {value}"
+
+
+Host = Annotated[str, typer.Argument(help="The host, by its name in the inventory.")]
+
+
+@etcd.command("add", epilog="Example: clusterctl etcd add docker3")
+def add(
+    host: Host,
+    inventory: options.Inventory = options.INVENTORY,
+    dry_run: options.DryRun = False,
+    output: options.OutputAs = options.Output.TABLE,
+    accept_host_keys: options.AcceptHostKeys = False,
+    ask_password: options.AskPassword = False,
+    ask_sudo_password: options.AskSudoPassword = False,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Make a member of one host of the inventory, made ready first where it is not; the others run on."""
+    from clusterctl import recipes
+    from clusterctl.cli.access import Access
+
+    access = Access(accept_host_keys, ask_password, ask_sudo_password)
+    change = Deed(inventory, f"etcd add {host}", access, dry_run, output, verbose, quiet)
+    change.known(host)
+    change.carry_out(lambda s: recipes.add_member(s.provider, s.authority, host))
+
+
+@etcd.command("remove", epilog="Example: clusterctl etcd remove docker3 --yes")
+def remove(
+    host: Annotated[str, typer.Argument(help="The host by its name, or a member that only the store knows.")],
+    inventory: options.Inventory = options.INVENTORY,
+    yes: options.Yes = False,
+    dry_run: options.DryRun = False,
+    output: options.OutputAs = options.Output.TABLE,
+    accept_host_keys: options.AcceptHostKeys = False,
+    ask_password: options.AskPassword = False,
+    ask_sudo_password: options.AskSudoPassword = False,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Take one member out of the store; etcd and its data go from the host, Docker runs on with the other members."""
+    from clusterctl import recipes
+    from clusterctl.cli.access import Access
+
+    access = Access(accept_host_keys, ask_password, ask_sudo_password)
+    change = Deed(inventory, f"etcd remove {host}", access, dry_run, output, verbose, quiet)
+    change.carry_out(
+        lambda s: recipes.remove_member(host), f"DESTROY the store's member {host}, its data with it", yes=yes
+    )
+    if not dry_run and host in change.lab.inventory.hosts:
+        print(
+            f"take the role etcd from {host} in the inventory: clusterctl up adds it again otherwise", file=sys.stderr
+        )
+
+
+@etcd.command("replace", epilog="Example: clusterctl etcd replace docker2 --yes")
+def replace(
+    host: Host,
+    inventory: options.Inventory = options.INVENTORY,
+    yes: options.Yes = False,
+    dry_run: options.DryRun = False,
+    output: options.OutputAs = options.Output.TABLE,
+    accept_host_keys: options.AcceptHostKeys = False,
+    ask_password: options.AskPassword = False,
+    ask_sudo_password: options.AskSudoPassword = False,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Make a new member of a host whose etcd is broken: removed, its data with it, and added again."""
+    from clusterctl import recipes
+    from clusterctl.cli.access import Access
+
+    access = Access(accept_host_keys, ask_password, ask_sudo_password)
+    change = Deed(inventory, f"etcd replace {host}", access, dry_run, output, verbose, quiet)
+    change.known(host)
+    change.carry_out(
+        lambda s: recipes.replace_member(s.provider, s.authority, host), f"DESTROY the etcd data of {host}", yes=yes
+    )
+
+
+class Deed:
+    """One command that changes the members: shown, consented to, carried out, and the members shown after it."""
+
+    def __init__(
+        self,
+        inventory: Path,
+        doing: str,
+        access: Access,
+        dry_run: bool,
+        output: options.Output,
+        verbose: bool,
+        quiet: bool,
+    ) -> None:
+        from clusterctl.cli import wiring
+
+        self.lab = wiring.load_hosts(inventory)
+        self._doing, self._access, self._dry_run = doing, access, dry_run
+        self._json, self._verbose, self._quiet = output is options.Output.JSON, verbose, quiet
+
+    def known(self, host: str) -> None:
+        """Raise InputError unless the inventory has the host, with etcd."""
+        from clusterctl.model.errors import InputError
+        from clusterctl.model.inventory import Role
+
+        names = [h.name for h in self.lab.with_role(Role.ETCD)]
+        if host not in names:
+            raise InputError(
+                f"{host}: the inventory has no such host with the role etcd",
+                hint=f"it has {', '.join(names)}; write it there first",
+            )
+
+    def carry_out(self, recipe: Callable[[Session], list[Phase[Lab]]], destroys: str = "", *, yes: bool = True) -> None:
+        """Do it, or only show it."""
+        from clusterctl.cli import plan, render, wiring
+        from clusterctl.cli.consent import ask
+        from clusterctl.cli.progress import Quiet
+        from clusterctl.cli.work import shown_work
+
+        if self._dry_run:
+            with wiring.session(self.lab, self._doing, changes=False, access=self._access) as session:
+                planned = session.runner(Quiet(), tolerant=True).show(recipe(session))
+            plan.show(self.lab.name, planned, as_json=self._json)
+            return
+        if destroys:
+            ask(f"lab {self.lab.name}: {destroys}", yes=yes)
+        started = time.monotonic()
+        with wiring.session(self.lab, self._doing, changes=True, access=self._access) as session:
+            with shown_work(session, verbose=self._verbose, quiet=self._quiet) as listener:
+                runner = session.runner(listener, tolerant=bool(destroys))
+                runner.run(recipe(session))
+            found = look(session)
+        seconds = time.monotonic() - started
+        if self._json:
+            render.document(**found.document(), actions=runner.done, seconds=round(seconds, 3))
+            return
+        _print_members(found)
+        print(f"{self.lab.name}: {f'{runner.done} actions' if runner.done else 'nothing to do'}, {seconds:.1f} s")
