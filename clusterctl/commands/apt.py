@@ -37,15 +37,18 @@ _INSTALL = """\
 set -eu; umask 022; export DEBIAN_FRONTEND=noninteractive LC_ALL=C SYSTEMD_OFFLINE=1
 trap 'exit 143' HUP INT TERM
 limits=$1; shift
-get() { apt-get -q -o DPkg::Lock::Timeout=120 -o Acquire::Retries=2 -o Dir::Cache::archives=@STATE@/archives "$@"; }
-mkdir -p @WAS@ @STATE@/archives/partial
-[ ! -s @WAS@/packages ] || dpkg --configure -a
+get() { apt-get -q -o DPkg::Lock::Timeout=120 -o Acquire::Retries=2 "$@"; }
+run() { "$@" >/dev/null 2>@STATE@/said && code=0 || code=$?
+  grep -v '^Running in chroot' @STATE@/said >&2 || :; rm -f @STATE@/said; return $code; }
+mkdir -p @WAS@; touch @WAS@/packages
+[ ! -s @WAS@/packages ] || run dpkg --configure -a
 update=$(get update 2>&1) || :
 if ! plan=$(get install -s --no-install-recommends "$@" 2>&1); then
-  printf '%s\\n' "$update" "$plan" | grep '^[EW]: ' | awk '!seen[$0]++' | tail -n 4 >&2; exit 100
+  for said in "$update" "$plan"; do printf '%s\\n' "$said" | grep '^[EW]: ' | head -n 2; done >&2; exit 100
 fi
 other=$(printf '%s\\n' "$plan" | sed -n -e 's/^Remv \\([^ ]*\\).*/remove \\1/p' \\
-  -e 's/^Inst \\([^ ]*\\) \\[\\([^]]*\\)\\] (\\([^ ]*\\).*/upgrade \\1 from \\2 to \\3/p')
+  -e 's/^Inst \\([^ ]*\\) \\[\\([^]]*\\)\\] (\\([^ ]*\\).*/upgrade \\1 from \\2 to \\3/p' |
+  awk 'BEGIN { while ((getline p < "@WAS@/packages") > 0) ours[p] } !($2 in ours)')
 set -f; if [ -n "$other" ]; then
   echo "apt-get would also $(printf '%s\\n' "$other" | paste -sd ,)" >&2; exit 3; fi
 set -- $limits -- "$@"
@@ -56,7 +59,9 @@ while [ "$1" != -- ]; do
   shift 2
 done; shift
 printf '%s\\n' "$plan" | sed -n 's/^Inst \\([^ ]*\\) (.*/\\1/p' >> @WAS@/packages
-get install -y --no-install-recommends -o Dpkg::Options::=--force-confold "$@" >/dev/null
+mkdir -p @STATE@/archives/partial
+run get install -y --no-install-recommends -o Dir::Cache::archives=@STATE@/archives \\
+  -o Dpkg::Options::=--force-confold "$@"
 rm -rf @STATE@/archives
 SYSTEMD_OFFLINE=0 systemctl daemon-reload""".replace("@WAS@", files.WAS).replace("@STATE@", files.STATE)
 
@@ -65,7 +70,7 @@ SYSTEMD_OFFLINE=0 systemctl daemon-reload""".replace("@WAS@", files.WAS).replace
 _PURGE = """\
 set -eu; export DEBIAN_FRONTEND=noninteractive LC_ALL=C; trap 'exit 143' HUP INT TERM
 get() { apt-get -q -o DPkg::Lock::Timeout=120 "$@"; }
-rm -rf @STATE@/archives
+rm -rf @STATE@/archives @STATE@/said
 ours=; rest=
 for p; do
   case $(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null) in

@@ -72,6 +72,30 @@ def test_the_ssh_example() -> None:
     ]
 
 
+def test_the_example_with_tarballs() -> None:
+    found = load_inventory((ROOT / "inventory/tarballs.yml").read_text(), "tarballs.yml").cluster
+    assert found.docker and found.etcd
+    assert found.docker.name == "docker-20.10.24.tgz"
+    assert found.etcd.source == "~/Downloads/etcd-v3.4.34-linux-amd64.tar.gz"
+
+
+@pytest.mark.parametrize(
+    ("tarball", "why"),
+    [
+        ({"url": "https://example.org/a.tgz"}, "sha256: is missing"),
+        ({"sha256": "a" * 64}, "must say where the tarball comes from, once"),
+        ({"url": "https://example.org/a", "file": "a", "sha256": "a" * 64}, "must say where the tarball comes from"),
+        ({"file": "a", "sha256": "A" * 64}, "is not a SHA-256 checksum"),
+        ({"url": "https://me:secret@example.org/a", "sha256": "a" * 64}, "is not the address of a file"),
+        ({"url": "ftp://example.org/a", "sha256": "a" * 64}, "is not the address of a file"),
+        ({"file": "-a", "sha256": "a" * 64}, "is not a path"),
+    ],
+)
+def test_a_tarball_that_is_not_pinned_or_has_no_source_is_refused(tarball: dict, why: str) -> None:
+    with pytest.raises(InputError, match=why):
+        load({**inventory(), "cluster": {"docker": tarball}})
+
+
 def test_a_host_wins_over_the_defaults() -> None:
     found = load(
         {
