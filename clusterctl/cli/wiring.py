@@ -28,8 +28,6 @@ from clusterctl.providers.registry import provider as find_provider
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from paramiko import SSHConfig
-
     from clusterctl.model.errors import HostKey
     from clusterctl.plan.door import Door
     from clusterctl.plan.runner import Listener
@@ -37,6 +35,7 @@ if TYPE_CHECKING:
     from clusterctl.remote.link import Link
     from clusterctl.remote.login import KeyRing, Login
     from clusterctl.remote.reader import FactsReader
+    from clusterctl.remote.settings import SSHConfig
     from clusterctl.remote.ssh import SshDoor
     from clusterctl.stores.certificates import Authority
 
@@ -154,18 +153,17 @@ class Doors:
         return self._links[name]
 
     def _read_settings(self, name: str) -> tuple[SSHConfig, Mapping[str, Login]]:
-        from paramiko import SSHConfig
-
         from clusterctl.providers import Finds
         from clusterctl.providers.access import CONFIG
+        from clusterctl.remote import settings
 
         if isinstance(self._provider, Finds):
             logins = self._secrets.logins(self._provider.ways(self._lab), self._lab.inventory.hosts)
-            return SSHConfig.from_text(self._provider.ssh_config(self._lab)), logins
+            return settings.read(self._provider.ssh_config(self._lab)), logins
         path = self._lab.state / CONFIG
         if not path.exists():
             raise Unreachable(name, "this machine has no SSH settings of the lab", hint="clusterctl up")
-        return SSHConfig.from_path(str(path)), {}
+        return settings.read(path.read_text()), {}
 
     def greet(self, access: Access, *, strict: bool) -> None:
         """Connect to every host of others, side by side; what must be asked about them is asked now.
