@@ -46,7 +46,7 @@ def packet(lab: Lab) -> int:
 def pairs(lab: Lab, facts: Facts) -> Iterator[tuple[Host, Host]]:
     """Return every ordered pair of hosts that answered."""
     there = [h for h in lab.inventory.hosts.values() if h.name in facts.hosts]
-    return ((a, b) for a in there for b in there if a is not b)
+    return ((a, b) for a in there for b in there if a.name != b.name)
 
 
 def to_call(lab: Lab, facts: Facts, source: Host, target: Host) -> dict[str, Call]:
@@ -177,5 +177,5 @@ def _mtu(source: Host, target: Host, call: Call, answer: Answered | str) -> Find
 
 def watched(lab: Lab, facts: Facts, target: Host) -> list[int]:
     """Return the bursts that are sent to a host."""
-    calls = [to_call(lab, facts, a, b).values() for a, b in pairs(lab, facts) if b is target]
+    calls = [to_call(lab, facts, a, b).values() for a, b in pairs(lab, facts) if b.name == target.name]
     return sorted(c.size for found in calls for c in found if c.kind == "burst")
