@@ -27,7 +27,7 @@ vagrant plugin list 2>/dev/null | grep -q vagrant-libvirt || dpkg -s vagrant-lib
 unshare --net --mount --pid --fork true 2>/dev/null || cannot "this machine lets nobody make namespaces"
 
 cache=${CLUSTERCTL_TEST_CACHE:-/var/cache/clusterctl/vagrant}
-brings="docker.io etcd-server iptables busybox-static tcpdump"
+brings="apparmor docker.io etcd-server iptables busybox-static tcpdump"
 [ -z "${CLUSTERCTL_TEST_BARE:-}" ] || brings=
 box=$cache/$({ cat "$here/build-box.sh"; echo "$brings"; } | sha256sum | cut -c1-12)
 mkdir -p "$cache"
