@@ -6,6 +6,7 @@ import contextlib
 import functools
 import io
 import logging
+import re
 import shlex
 import socket
 import threading
@@ -192,7 +193,9 @@ class Link:
                 )
             case paramiko.ssh_exception.IncompatiblePeer():
                 return Unreachable(self.name, f"SSH to {self.address}: no algorithm in common: {error}", hint=by_hand)
-            case paramiko.SSHException() if "banner" in str(error).lower():
+            case paramiko.SSHException() if re.search(
+                "SSH protocol banner|Invalid SSH banner|protocol version", str(error)
+            ):
                 return Unreachable(
                     self.name,
                     f"what answers at {self.address} is no SSH server",

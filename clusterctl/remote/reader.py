@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 NOT_THERE = "the host is not there"
+NEEDS = "hosts must be Linux with systemd and a POSIX shell: uname -s"
 
 
 class FactsReader:
@@ -111,7 +112,7 @@ class FactsReader:
         door = self._doors(host)
         asked = time.time()
         try:
-            result = door.run(self._command).expect("read the host's facts")
+            result = door.run(self._command).expect("read the host's facts", NEEDS)
         except TimedOut as error:
             raise TimedOut(
                 host, "read the host's facts", self._command.within, error.evidence, hint="is it overloaded? uptime"
@@ -120,7 +121,7 @@ class FactsReader:
             # The script reads the clock at its start; half of what the round trip took is a fair guess.
             found = parse(host, result.stdout, asked_at=asked + min(result.seconds, 0.1) / 2)
         except ValueError as error:
-            raise HostError(host, f"read the host's facts: {error}: {result.tail()}") from error
+            raise HostError(host, f"read the host's facts: {error}: {result.tail()}", hint=NEEDS) from error
         if docker and found.unit("docker.service").active == "active":
             found = replace(found, docker=door.docker.facts())
         return found

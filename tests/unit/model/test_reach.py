@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from clusterctl.model.errors import InputError
 from clusterctl.model.inventory import load_inventory
@@ -86,3 +89,13 @@ def test_two_machines_may_have_one_address_behind_different_jump_hosts() -> None
     for n in (1, 2):
         text += f"  a{n}: {{address: 192.168.0.2, jump: gate{n}, cluster_address: 10.0.0.{n}}}\n"
     assert len(load_inventory(text, "i.yml").hosts) == 2
+
+
+def test_the_commented_lines_of_the_example_hold_when_they_are_used() -> None:
+    text = (Path(__file__).parents[3] / "inventory/ssh.yml").read_text()
+    used = re.sub(r"(?m)^( *)# ?( *[a-z_]+: ?.*|  +.*)$", lambda m: m[0] if "$$" in m[0] else f"{m[1]}{m[2]}", text)
+    found = load_inventory(used, "ssh.yml")
+    assert found.hosts["docker1"].jump == ("bastion",)
+    assert found.hosts["docker1"].key == "~/.ssh/id_ed25519"
+    assert found.hosts["docker2"].sudo_password_env == "LAB_SUDO"
+    assert found.jump_hosts["bastion"].user == "jump"
