@@ -30,10 +30,10 @@ def used(bare):
         f"printf '%s' '{DAEMON_JSON}' > /etc/docker/daemon.json; chmod 640 /etc/docker/daemon.json\n"
         f"printf '%s' '{HOSTS}' > /etc/hosts\n"
         "systemctl enable -q docker; systemctl start docker\n"
-        "cp /bin/busybox /tmp/b; tar -C /tmp -c b | "
-        'docker import -c \'CMD ["/b", "sleep", "9999"]\' - theirs >/dev/null\n'
+        "tar -C /bin -c busybox | "
+        'docker import -c \'CMD ["/busybox", "sleep", "9999"]\' - theirs >/dev/null\n'
         "docker network create theirs-net >/dev/null\n"
-        "docker run -d --restart always --name theirs-run --network theirs-net theirs >/dev/null; rm /tmp/b\n"
+        "docker run -d --restart always --name theirs-run --network theirs-net theirs >/dev/null\n"
         "hostnamectl set-hostname before-1",
     )
     yield bare

@@ -23,8 +23,8 @@ _FAKE = (
     "> /usr/local/sbin/{name}; chmod +x /usr/local/sbin/{name}"
 )
 _IMAGE = (
-    "systemctl start docker; cp /bin/busybox /tmp/b; tar -C /tmp -c b | "
-    'docker import -c \'CMD ["/b", "sleep", "9999"]\' - theirs >/dev/null; rm /tmp/b; '
+    "systemctl start docker; tar -C /bin -c busybox | "
+    'docker import -c \'CMD ["/busybox", "sleep", "9999"]\' - theirs >/dev/null; '
 )
 _NO_DOCKER = "systemctl stop docker.socket docker"
 
