@@ -15,20 +15,27 @@ from clusterctl.phases import (
     packages,
     preflight,
     records,
+    snapshots,
     tarballs,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from clusterctl.model.lab import Lab
     from clusterctl.plan.phase import Phase
     from clusterctl.providers import Provider
     from clusterctl.stores.certificates import Authority
+    from clusterctl.stores.snapshot import Snapshot
 
 
 def up(provider: Provider, authority: Callable[[], Authority]) -> list[Phase[Lab]]:
     """From machines to a lab."""
+    return [*_ready(provider, authority), *_joined(authority)]
+
+
+def _ready(provider: Provider, authority: Callable[[], Authority]) -> list[Phase[Lab]]:
+    """From machines to hosts that have all they need."""
     return [
         *provider.up,
         preflight.Preflight(),
@@ -37,6 +44,12 @@ def up(provider: Provider, authority: Callable[[], Authority]) -> list[Phase[Lab
         tarballs.InstallTarballs(),
         hostname.NameHosts(),
         certificates.IssueCertificates(authority),
+    ]
+
+
+def _joined(authority: Callable[[], Authority]) -> list[Phase[Lab]]:
+    """From hosts that have all they need to a lab."""
+    return [
         etcd.StartEtcd(authority),
         etcd.JoinMembers(authority),
         docker.JoinStore(),
@@ -50,16 +63,7 @@ def up(provider: Provider, authority: Callable[[], Authority]) -> list[Phase[Lab
 
 def add_member(provider: Provider, authority: Callable[[], Authority], host: str) -> list[Phase[Lab]]:
     """Make a member of the store of one host of the inventory."""
-    return [
-        *provider.up,
-        preflight.Preflight(),
-        tarballs.FetchTarballs(),
-        packages.InstallPackages(),
-        tarballs.InstallTarballs(),
-        hostname.NameHosts(),
-        certificates.IssueCertificates(authority),
-        etcd.JoinMembers(authority, only=host),
-    ]
+    return [*_ready(provider, authority), etcd.JoinMembers(authority, only=host)]
 
 
 def remove_member(name: str) -> list[Phase[Lab]]:
@@ -70,6 +74,35 @@ def remove_member(name: str) -> list[Phase[Lab]]:
 def replace_member(provider: Provider, authority: Callable[[], Authority], host: str) -> list[Phase[Lab]]:
     """Take one member out of the store, its data with it, and let it join as a new one."""
     return [etcd.RemoveOne(host, missing_ok=True), *add_member(provider, authority, host)]
+
+
+def snapshot(file: str) -> list[Phase[Lab]]:
+    """Save the store into a file."""
+    return [snapshots.TakeSnapshot(file)]
+
+
+def defragment() -> list[Phase[Lab]]:
+    """Defragment the store, member by member."""
+    return [etcd.DefragmentMembers()]
+
+
+def restore(
+    provider: Provider,
+    authority: Callable[[], Authority],
+    taken: Snapshot,
+    now: Mapping[str, str] | None,
+    *,
+    force: bool,
+) -> list[Phase[Lab]]:
+    """Put a snapshot in the place of what the store holds, then complete the lab on it."""
+    return [
+        snapshots.CheckSnapshot(taken, now, force=force),
+        *_ready(provider, authority),
+        snapshots.ClearStore(),
+        etcd.StartEtcd(authority),
+        snapshots.LoadSnapshot(taken),
+        *_joined(authority),
+    ]
 
 
 def clear() -> list[Phase[Lab]]:

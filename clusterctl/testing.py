@@ -185,6 +185,11 @@ class FakeEtcd:
         self.calls.append(f"remove {id:x}")
         self.listed = tuple(m for m in self.listed if m.id != id)
 
+    def put(self, key: str, value: str) -> None:
+        """Write a key."""
+        self.calls.append(f"put {key}")
+        self.stored = {**self.stored, key: value}
+
     def defragment(self) -> None:
         """Note it."""
         self.calls.append("defragment")

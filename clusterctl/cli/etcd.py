@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,7 +14,6 @@ from clusterctl.cli import options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from clusterctl.cli.access import Access
     from clusterctl.cli.wiring import Session
@@ -288,6 +288,26 @@ def replace(
     )
 
 
+@etcd.command("defrag", epilog="Example: clusterctl etcd defrag")
+def defrag(
+    inventory: options.Inventory = options.INVENTORY,
+    dry_run: options.DryRun = False,
+    output: options.OutputAs = options.Output.TABLE,
+    accept_host_keys: options.AcceptHostKeys = False,
+    ask_password: options.AskPassword = False,
+    ask_sudo_password: options.AskSudoPassword = False,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Give the space of what was deleted back to the disk, member by member, while the others answer."""
+    from clusterctl import recipes
+    from clusterctl.cli.access import Access
+
+    access = Access(accept_host_keys, ask_password, ask_sudo_password)
+    change = Deed(inventory, "etcd defrag", access, dry_run, output, verbose, quiet)
+    change.carry_out(lambda s: recipes.defragment())
+
+
 class Deed:
     """One command that changes the members: shown, consented to, carried out, and the members shown after it."""
 
@@ -345,3 +365,110 @@ class Deed:
             return
         _print_members(found)
         print(f"{self.lab.name}: {f'{runner.done} actions' if runner.done else 'nothing to do'}, {seconds:.1f} s")
+
+
+@etcd.command("snapshot", epilog="Example: clusterctl etcd snapshot lab.snapshot")
+def take_snapshot(
+    file: Annotated[Path, typer.Argument(help="Where to save it.")],
+    inventory: options.Inventory = options.INVENTORY,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
+    dry_run: options.DryRun = False,
+    output: options.OutputAs = options.Output.TABLE,
+    accept_host_keys: options.AcceptHostKeys = False,
+    ask_password: options.AskPassword = False,
+    ask_sudo_password: options.AskSudoPassword = False,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Save the store, Docker's networks in it, into one file, by a running member. Nothing is stopped."""
+    from dataclasses import asdict
+
+    from clusterctl import recipes
+    from clusterctl.cli import plan, render, wiring
+    from clusterctl.cli.access import Access
+    from clusterctl.cli.progress import Quiet
+    from clusterctl.cli.work import shown_work
+    from clusterctl.model.errors import InputError
+    from clusterctl.stores.snapshot import unpack
+
+    lab = wiring.load_hosts(inventory)
+    if file.exists() and not force:
+        raise InputError(f"{file} is there already", hint="take another name, or --force")
+    if not file.absolute().parent.is_dir():
+        raise InputError(f"{file}: there is no folder {file.absolute().parent}")
+    access = Access(accept_host_keys, ask_password, ask_sudo_password)
+    recipe = recipes.snapshot(str(file))
+    with wiring.session(lab, "etcd snapshot", changes=not dry_run, access=access) as session:
+        if dry_run:
+            planned = session.runner(Quiet(), tolerant=True).show(recipe)
+            plan.show(lab.name, planned, as_json=output is options.Output.JSON)
+            return
+        with shown_work(session, verbose=verbose, quiet=quiet) as listener:
+            session.runner(listener, tolerant=True).run(recipe)
+    manifest = unpack(wiring.read_text(file, "snapshot"), str(file)).manifest
+    if output is options.Output.JSON:
+        render.document(file=str(file), **asdict(manifest))
+        return
+    networks = ", ".join(manifest.networks) or "none"
+    print(f"{file}: {manifest.count} keys of lab {lab.name}, etcd {manifest.etcd}, networks: {networks}")
+
+
+@etcd.command("restore", epilog="Example: clusterctl etcd restore lab.snapshot --yes")
+def restore(
+    file: Annotated[Path, typer.Argument(help="What `clusterctl etcd snapshot` saved.")],
+    inventory: options.Inventory = options.INVENTORY,
+    yes: options.Yes = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Though it is of another lab or version, or the store has newer data.")
+    ] = False,
+    dry_run: options.DryRun = False,
+    output: options.OutputAs = options.Output.TABLE,
+    accept_host_keys: options.AcceptHostKeys = False,
+    ask_password: options.AskPassword = False,
+    ask_sudo_password: options.AskSudoPassword = False,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Put a snapshot in the place of what the store holds, complete the lab on it, and verify it.
+
+    Docker stops on every host, and its containers with it; the playbook's are run again.
+    """
+    from clusterctl import recipes
+    from clusterctl.cli import plan, render, wiring
+    from clusterctl.cli.access import Access
+    from clusterctl.cli.consent import ask
+    from clusterctl.cli.progress import Quiet
+    from clusterctl.cli.verify import prove
+    from clusterctl.cli.work import shown_work
+    from clusterctl.model.errors import ClusterctlError
+    from clusterctl.stores.snapshot import unpack
+
+    lab = wiring.load(inventory, None)
+    taken = unpack(wiring.read_text(file, "snapshot"), str(file))
+    access = Access(accept_host_keys, ask_password, ask_sudo_password)
+    started = time.monotonic()
+    with wiring.session(lab, "etcd restore", changes=not dry_run, access=access, strict=True) as session:
+        try:
+            now = read_keys(session, "/")
+        except ClusterctlError:
+            now = None
+        recipe = recipes.restore(session.provider, session.authority, taken, now, force=force)
+        if dry_run:
+            planned = session.runner(Quiet(), tolerant=True).show(recipe)
+            plan.show(lab.name, planned, as_json=output is options.Output.JSON)
+            return
+        # Why not, before anybody is asked whether.
+        session.runner(Quiet()).run(recipe[:1])
+        ask(f"lab {lab.name}: DESTROY what the store holds, for the snapshot of {taken.manifest.taken}", yes=yes)
+        with shown_work(session, verbose=verbose, quiet=quiet) as listener:
+            runner = session.runner(listener)
+            runner.run(recipe)
+            report = prove(session, listener)
+    seconds = time.monotonic() - started
+    if output is options.Output.JSON:
+        render.document(lab=lab.name, actions=runner.done, seconds=round(seconds, 3), report=report.document())
+    else:
+        render.report(report)
+        print(f"{lab.name}: restored as of {taken.manifest.taken}, {runner.done} actions, {seconds:.1f} s")
+    if not report.holds():
+        raise typer.Exit(1)

@@ -451,6 +451,47 @@ def _ended(found: HostFacts) -> HostFacts:
     return found.with_unit(etcd.UNIT, Unit(loaded=False))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Defragment(Action):
+    """Give the space of deleted v3 keys back to the disk. The member answers nothing meanwhile."""
+
+    def shell(self) -> str:
+        """Return it as etcdctl would be told."""
+        return f"ETCDCTL_API=3 etcdctl {_TLS} defrag"
+
+    def perform(self, door: Door) -> str:
+        """Do it, and say what came of it."""
+        before = door.etcd.status().db_bytes
+        door.etcd.defragment()
+        return f"{before} bytes before, {door.etcd.status().db_bytes} after"
+
+
+class DefragmentMembers:
+    """Defragment each member in its turn, while the others answer."""
+
+    title = "Defragment the store"
+    reads = frozenset({Section.HOST, Section.STORE})
+
+    def plan(self, lab: Lab, facts: Facts) -> Iterator[Action | Noop]:
+        """Raise Refused where a member is not well: with another one busy there might be no majority."""
+        store = facts.store or StoreFacts()
+        check_majority(lab, store)
+        wanted = lab.with_role(Role.ETCD)
+        if ill := [
+            Reason(h.name, "its member is not well", "clusterctl up") for h in wanted if h.name not in store.healthy
+        ]:
+            raise Refused(ill)
+        for turn, host in enumerate(wanted):
+            yield Defragment(host=host.name, title="defragment", turn=turn)
+            yield WaitFor(
+                host=host.name,
+                title="wait until etcd is healthy",
+                condition=EtcdHealthy(host.cluster_address),
+                hint=JOURNAL,
+                turn=turn,
+            )
+
+
 class RemoveEtcd:
     """Stop etcd and take its settings, its keys and its data away."""
 

@@ -114,6 +114,9 @@ class EtcdDoor(Protocol):
     def remove_member(self, id: int) -> None:
         """Remove a member from the cluster; quiet when there is none of this id. Raises HostError."""
 
+    def put(self, key: str, value: str) -> None:
+        """Write a v2 key. Raises HostError."""
+
     def defragment(self) -> None:
         """Give the space of deleted v3 keys back; the member answers nothing meanwhile. Raises HostError."""
 

@@ -11,6 +11,7 @@ import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import requests
 
@@ -51,12 +52,19 @@ class TunnelledEtcd:
         return self._tunnel.port
 
     def _get(self, path: str, within: float) -> requests.Response:
+        return self._request("GET", path, within)
+
+    def _request(
+        self, method: str, path: str, within: float, data: Mapping[str, str] | None = None
+    ) -> requests.Response:
         files = self._credentials
-        return requests.get(
+        return requests.request(
+            method,
             f"https://127.0.0.1:{self._local_port()}{path}",
             verify=str(files.ca),
             cert=(str(files.certificate), str(files.key)),
             timeout=within,
+            data=data,
             # A proxy in the environment must not see the cluster's store.
             proxies={"http": "", "https": "", "no_proxy": "*"},
         )
@@ -166,6 +174,14 @@ class TunnelledEtcd:
             if "member not found" not in error.message:
                 raise
 
+    def put(self, key: str, value: str) -> None:
+        """Write a v2 key. Raises HostError."""
+        try:
+            answer = self._request("PUT", f"/v2/keys{quote(key)}", 5, {"value": value})
+            answer.raise_for_status()
+        except (requests.RequestException, OSError) as error:
+            raise HostError(self._host, f"write {key} to etcd: {_reason(error)}") from error
+
     def defragment(self) -> None:
         """Give the space of deleted v3 keys back; the member answers nothing meanwhile. Raises HostError."""
         self._call("defragment", lambda c: c.defragment())
@@ -173,8 +189,10 @@ class TunnelledEtcd:
     def keys(self, prefix: str) -> Mapping[str, str]:
         """Return the v2 keys below prefix with their values; empty where there are none."""
         try:
-            answer = self._get(f"/v2/keys{prefix}?recursive=true", 5)
+            answer = self._get(f"/v2/keys{quote(prefix)}?recursive=true", 5)
             tree = answer.json()
+            if answer.status_code != requests.codes.not_found:
+                answer.raise_for_status()
         except (requests.RequestException, ValueError, OSError) as error:
             raise HostError(self._host, f"read {prefix} from etcd: {_reason(error)}") from error
         found: dict[str, str] = {}
