@@ -31,17 +31,16 @@ def nothing(tmp_path_factory):
 
 
 def traces(lab):
-    """Return what a check could have left on the hosts; the counters of rules are not told."""
-    return {
-        h: [x for x in lab.ssh(h, _TRACES, check=None).splitlines() if "#" not in x and x[:1] != ":"] for h in lab.hosts
-    }
+    """Return what a check could have left on the hosts, for `labs.differences`; rules without their counters."""
+    lines = {h: lab.ssh(h, _TRACES, check=None).splitlines() for h in lab.hosts}
+    return {h: frozenset(x for x in said if "#" not in x and x[:1] != ":") for h, said in lines.items()}
 
 
 def check(lab, *args, code=0):
     """Run it, see that it has left nothing, and return the findings by check and subject."""
     before = traces(lab)
     report = json.loads(lab.cli("check", "-o", "json", *args, check=code).stdout)["report"]
-    assert traces(lab) == before
+    assert labs.differences(before, traces(lab)) == []
     found = {}
     for finding in report["findings"]:
         found.setdefault((finding["check"], finding["subject"]), []).append(finding)
@@ -176,7 +175,8 @@ def test_a_host_that_hangs_does_not_hold_up_the_other(how, bare):
     bare.ssh("docker2", "for i in 1 2 3 4 5 6 7 8 9; do systemctl -q is-active hang || break; sleep 1; done")
     by_host = {h: {f["severity"] for f in report["findings"] if f["subject"] == h} for h in bare.hosts}
     assert by_host == {"docker1": {"ok"}, "docker2": {"unknown"}}
-    assert took < 15, f"{took:.1f} s"
+    assert report["seconds"] < 12
+    assert took < 25, f"{took:.1f} s, the start of the program included"
 
 
 def test_some_of_the_hosts_can_be_chosen(bare):
