@@ -102,7 +102,7 @@ class Task:
             self.open(socket.SOCK_DGRAM)
         for _ in range(self.size):
             self.s.sendto(bytes(8), (self.ip, self.port))
-        self.next = now + 0.11
+        self.next = now + 0.09
         self.tries += 1
         if self.tries >= 8:
             self.yes("sent")
