@@ -8,6 +8,7 @@ from clusterctl.model.errors import HostError, Refused
 from clusterctl.model.facts import Facts, File, Member, StoreFacts, Unit
 from clusterctl.phases.etcd import (
     AddMember,
+    DefragmentMembers,
     DrainMembers,
     EtcdHealthy,
     JoinMembers,
@@ -356,3 +357,12 @@ def test_a_host_that_joins_by_itself_leaves_the_others_alone() -> None:
     facts = replace(three(), store=stored("docker1", "docker2", "docker9"))
     found = decide(JoinMembers(finished_authority, only="docker3"), lab(hosts=THREE), facts)
     assert titles(found) == JOINS
+
+
+def test_members_are_defragmented_one_after_the_other_and_only_while_all_are_well() -> None:
+    found = decide(DefragmentMembers(), lab(), finished())
+    assert [(s.host, s.turn) for s in found] == [("docker1", 0), ("docker1", 0), ("docker2", 1), ("docker2", 1)]
+    with pytest.raises(Refused) as caught:
+        ill = replace(finished(), store=replace(stored("docker1", "docker2"), answers={"docker1": "", "docker2": "x"}))
+        decide(DefragmentMembers(), lab(), ill)
+    assert [r.host for r in caught.value.reasons] == ["docker2"]
