@@ -81,7 +81,8 @@ def lab(tmp_path_factory):
 
 
 def virsh(*args):
-    return run("virsh", "-q", "-c", "qemu:///system", *args).stdout.split("\n")
+    lines = run("virsh", "-q", "-c", "qemu:///system", *args).stdout.splitlines()
+    return [line.split()[0] for line in lines if line.strip()]
 
 
 def test_a_plan_is_shown_before_anything_is_there(lab):
@@ -139,10 +140,9 @@ def test_down_takes_vms_away_whether_they_run_or_not(lab):
     refused = lab.cli("down", check=2)
     assert "DESTROY" in refused.stderr
     lab.cli("down", "--yes")
-    assert virsh("list", "--all", "--name") == ["", ""]
-    disks = [line.split()[0] for line in virsh("vol-list", "clusterctl-test") if line]
-    assert [d for d in disks if "docker" in d] == []
-    assert [n for n in virsh("net-list", "--all", "--name") if n and n != "default"] == []
+    assert virsh("list", "--all", "--name") == []
+    assert [disk for disk in virsh("vol-list", "clusterctl-test") if "docker" in disk] == []
+    assert [network for network in virsh("net-list", "--all", "--name") if network != "default"] == []
     assert not list(lab.dotfile.glob("machines/*/*/id"))
     assert not (lab.dotfile / "clusterctl").exists()
     assert not lab.state.exists()
