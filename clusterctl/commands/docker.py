@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,10 @@ STALE_SANDBOX = 'failed get network namespace ""'
 
 def _pairs(flag: str, values: Mapping[str, str]) -> list[str]:
     return [word for key, value in values.items() for word in (flag, f"{key}={value}")]
+
+
+ENDPOINTS_GO_WITHIN = 10.0
+"""Seconds that Docker may take to forget the endpoints of containers that are gone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,9 +70,17 @@ class RemoveNetwork(Action):
         return shlex.join(["docker", "network", "rm", self.name])
 
     def perform(self, door: Door) -> str:
-        """Remove it."""
-        door.docker.remove_network(self.name)
-        return f"{self.name} removed"
+        """Remove it; Docker lets go of a removed container's endpoint a moment after the container."""
+        deadline = time.monotonic() + ENDPOINTS_GO_WITHIN
+        while True:
+            try:
+                door.docker.remove_network(self.name)
+            except HostError as error:
+                if "active endpoints" not in error.message or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+            else:
+                return f"{self.name} removed"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from clusterctl.model.playbook import Container
     from clusterctl.plan.action import Action, Effect
 
+FORESEEN = ("an address", "")
+"""Where a container that is only planned stands on its networks."""
+
 SPEC = "clusterctl.spec"
 """A label with a digest of what the playbook said, so that a change there is seen on the container."""
 
@@ -35,7 +38,7 @@ def _with_container(container: Container, labels: dict[str, str]) -> Effect:
         if facts.docker is None:
             return facts
         made = ContainerFacts(
-            "", container.name, container.image, "running", labels, dict.fromkeys(container.networks, ("", ""))
+            "", container.name, container.image, "running", labels, dict.fromkeys(container.networks, FORESEEN)
         )
         return replace(
             facts, docker=replace(facts.docker, containers={**facts.docker.containers, container.name: made})
@@ -52,8 +55,11 @@ def misfit(lab: Lab, host: str, found: ContainerFacts) -> str:
     # Not `docker start`: after a crash its sandbox refers to a namespace that is gone.
     if found.state != "running":
         return f"which is {found.state}"
-    same = found.labels.get(SPEC) == digest(wanted) and set(wanted.networks) <= set(found.networks)
-    return "" if same else "which is other than the playbook says"
+    if found.labels.get(SPEC) != digest(wanted) or not set(wanted.networks) <= set(found.networks):
+        return "which is other than the playbook says"
+    # A start that failed half-way can leave a container that runs and is on no wire.
+    bare = [n for n in wanted.networks if not found.networks[n][0]]
+    return f"which has no address on {', '.join(bare)}" if bare else ""
 
 
 class ClearContainers:

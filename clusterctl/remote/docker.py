@@ -18,7 +18,6 @@ import urllib3
 from docker import APIClient
 from docker.transport.sshconn import SSHConnectionPool, SSHHTTPAdapter
 from docker.types import EndpointConfig, IPAMConfig, IPAMPool
-from docker.utils.socket import frames_iter
 
 from clusterctl.model.errors import HostError, TimedOut
 from clusterctl.model.facts import ContainerFacts, DockerFacts, Endpoint, ImageFacts, NetworkFacts
@@ -243,14 +242,21 @@ class SshDocker:
         """Run a command in a container. Raises HostError when it is missing or not running, TimedOut."""
         with self._calls(f"exec in container {container}") as api:
             made = api.exec_create(container, list(argv))
-            channel = api.exec_start(made["Id"], socket=True)
-            # docker-py waits for output without an end; a channel that closes is one.
+            # Not exec_start: it reads from the bare channel and loses what came in one piece with the headers,
+            # and it never gives the connection back, so that a few of them use the pool up.
+            answer = api._post_json(
+                api._url("/exec/{0}/start", made["Id"]), data={"Tty": False, "Detach": False}, stream=True
+            )
+            channel = api._get_raw_response_socket(answer)
+            # The stream has no end of its own while the command runs; a channel that closes is one.
             timer = threading.Timer(within, channel.close)
             timer.start()
             try:
-                output = b"".join(data for _, data in frames_iter(channel, tty=False))
+                output = b"".join(api._multiplexed_response_stream_helper(answer))
             finally:
                 timer.cancel()
+                channel.close()
+                answer.close()
             code = api.exec_inspect(made["Id"])["ExitCode"]
         text = output.decode("utf-8", "replace")
         if code is None:

@@ -62,7 +62,14 @@ def test_a_container_that_is_other_than_the_playbook_says_is_made_anew(changes: 
 
 
 def test_a_container_that_is_on_one_more_network_stays() -> None:
-    assert titles(steps(qyt1(networks={NETWORK: ("", ""), "more": ("", "")}))) == []
+    assert titles(steps(qyt1(networks={NETWORK: ("10.10.10.2", ""), "more": ("", "")}))) == []
+
+
+def test_a_container_that_runs_without_an_address_is_made_anew() -> None:
+    assert titles(steps(qyt1(networks={NETWORK: ("", "")}))) == [
+        f"docker1: remove container qyt1, which has no address on {NETWORK}",
+        "docker1: run container qyt1",
+    ]
 
 
 def test_the_digest_sees_everything_that_makes_a_container_what_it_is() -> None:
