@@ -245,14 +245,17 @@ class SshDocker:
             # Not exec_start: it reads from the bare channel and loses what came in one piece with the headers,
             # and it never gives the connection back, so that a few of them use the pool up.
             answer = api._post_json(
-                api._url("/exec/{0}/start", made["Id"]), data={"Tty": False, "Detach": False}, stream=True
+                api._url("/exec/{0}/start", made["Id"]),
+                headers={"Connection": "Upgrade", "Upgrade": "tcp"},
+                data={"Tty": False, "Detach": False},
+                stream=True,
             )
             channel = api._get_raw_response_socket(answer)
             # The stream has no end of its own while the command runs; a channel that closes is one.
             timer = threading.Timer(within, channel.close)
             timer.start()
             try:
-                output = b"".join(api._multiplexed_response_stream_helper(answer))
+                output = b"".join(_frames(answer.raw._fp.fp))
             finally:
                 timer.cancel()
                 channel.close()
@@ -271,6 +274,15 @@ class SshDocker:
             except docker.errors.NotFound:
                 return {}
             return found
+
+
+def _frames(stream: Any) -> Iterator[bytes]:
+    """Take Docker's attach stream apart: eight bytes of head, of which the last four are the length of what follows.
+
+    Source: "Stream format" of the endpoint ContainerAttach in the Engine API's reference.
+    """
+    while len(head := stream.read(8)) == 8:
+        yield stream.read(int.from_bytes(head[4:], "big"))
 
 
 def _network(raw: Mapping[str, Any]) -> NetworkFacts:
