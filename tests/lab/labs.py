@@ -27,7 +27,7 @@ find /etc /root /home /opt /srv /usr/local /var -xdev \( -path /var/lib/docker -
   -prune -o -printf '%y %m %u:%g %p %l\n'
 find /etc -xdev -type f -exec sha256sum {} +
 for l in /sys/class/net/*; do echo "link ${l##*/}"; done | sed 's/ veth.*/ veth of a container/'
-iptables-save | grep -e ^-A -e '^:.* [^A]'
+iptables-save | sed 's/ [[][0-9]*:[0-9]*]//' | grep -e ^-A -e '^:.* [^A]'
 systemctl list-unit-files --no-legend --plain
 systemctl list-units --no-legend --plain --state=failed
 systemctl show -p Id,ActiveState docker.service docker.socket etcd.service
