@@ -48,7 +48,8 @@ def proper(port: str, host: Host, facts: HostFacts) -> str:
     if port in PORTS[Role.ETCD]:
         return "etcd" if facts.unit(etcd.UNIT).active in RUNS else ""
     if port in GOSSIP:
-        return "dockerd" if found.process == "dockerd" else ""
+        # The kernel gives the first 15 characters of the file's name; a wrapped daemon has an ending to its own.
+        return "dockerd" if found.process.partition(".")[0] == "dockerd" else ""
     return "" if found.process else "the kernel"
 
 

@@ -124,7 +124,9 @@ class _Queries:
         for route in _json(_answer(self._routes)[0]):
             if route.get("type", "unicast") == "unicast" and route["dst"] != "default":
                 found.add(Network(route["dst"], route.get("dev", "")))
-        return tuple(sorted(found, key=lambda n: (n.link, n.network)))
+        # A link on its way out has lost its name before its routes: `ip` then says if204.
+        there = set(_listdir("/sys/class/net"))
+        return tuple(sorted((n for n in found if n.link in there), key=lambda n: (n.link, n.network)))
 
     def address(self, link: str) -> str:
         """Return the address with prefix of a link of this machine that is up, "" where there is none."""
