@@ -33,6 +33,9 @@ PAUSES = (0.2, 0.5)
 PATIENCE = 6.0
 """Seconds after which nothing is looked at again: what takes so long to fail does not settle by waiting."""
 
+SLACK = 5.0
+"""Seconds that starting a command in a container may take besides the command itself."""
+
 GRACE = 8.0
 """Seconds over its own deadline after which a probe is given up; doors end most of them before."""
 
@@ -176,7 +179,7 @@ def _run(jobs: Sequence[_Job], parallel: int) -> None:
 def _one(door: Door, probe: Probe) -> Answer:
     match probe:
         case InContainer():
-            return door.docker.exec(probe.container, probe.argv, probe.within)
+            return door.docker.exec(probe.container, probe.argv, probe.within + SLACK)
         case Inspect():
             return door.docker.inspect_network(probe.network)
         case OnHost():
@@ -218,7 +221,9 @@ def unbundle(probes: Sequence[InContainer], output: str) -> dict[Probe, Answer]:
 
 
 def _bundle(door: Door, probes: Sequence[InContainer]) -> dict[Probe, Answer]:
-    done = door.docker.exec(probes[0].container, bundle(probes), max(p.within for p in probes))
+    # The commands end themselves in there; the whole may take longer than they do, on a host that is busy.
+    within = max(p.within for p in probes) + SLACK
+    done = door.docker.exec(probes[0].container, bundle(probes), within)
     answers = unbundle(probes, done.output)
     for probe in probes:
         if probe not in answers:  # the image has no shell, say: ask it alone

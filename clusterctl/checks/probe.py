@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 
-QUICK = 2.0
+QUICK = 3.0
 """Seconds for a command in a container that takes milliseconds when all is well."""
 
 

@@ -31,7 +31,7 @@ IPUTILS = Exec(
         (IPUTILS, OK, "10.10.10.3 answered in 0.31 ms"),
         (NO_PACKET, FAILED, "3 sent to 10.10.10.3, 0 came back"),
         (ran("ping-unknown.txt"), FAILED, "the name is not known: ping: bad address 'nosuch'"),
-        (Ran(143, "", cut=True), FAILED, "the name is not known: not resolved within 2 s"),
+        (Ran(143, "", cut=True), FAILED, "the name is not known: not resolved within 3 s"),
         (ran("ping-silent.txt"), FAILED, "qyt2 was taken for 10.10.10.77, its address is 10.10.10.3"),
         (ran("ping-missing.txt"), UNKNOWN, "there is no ping in the image clusterctl/probe:1"),
         (Exec(1, "ping: permission denied (are you root?)\n"), UNKNOWN, "ping did not send a packet"),
