@@ -16,7 +16,7 @@ FILES := /usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring
 VAGRANT_PACKAGES := vagrant vagrant-libvirt libvirt-daemon-system libvirt-daemon-driver-qemu libvirt-clients \
   dnsmasq-base qemu-system-x86 qemu-utils slirp4netns dmidecode e2fsprogs
 
-.PHONY: help lab down test unit lab-test test-vagrant check bench format system vagrant-system clean
+.PHONY: help lab down test unit lab-test test-long test-vagrant check bench format system vagrant-system clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -28,8 +28,11 @@ lab: system $(VENV)/.run  ## Build the two-host lab and verify it
 down: $(VENV)/.run  ## Take the lab away without a trace
 	$(SUDO) $(CLUSTERCTL) down -i $(INVENTORY) --yes
 
-test: system $(VENV)/.dev  ## Run every test: unit, contract and lab (root, or they skip and say so)
-	$(VENV)/bin/pytest
+test: system $(VENV)/.dev  ## Run the tests, unit and lab (root, or the lab's skip and say so)
+	$(VENV)/bin/pytest -m 'not long'
+
+test-long: system $(VENV)/.dev  ## Run the lab tests that take minutes each
+	$(VENV)/bin/pytest -m long
 
 unit: $(VENV)/.dev  ## Run the tests that need no host
 	$(VENV)/bin/pytest tests/unit

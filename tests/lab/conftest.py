@@ -27,7 +27,7 @@ def root_or_skipped(tmp_path_factory):
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory):
     """A finished lab. Whoever breaks it mends it. `first` is what the run that made it printed."""
-    made = labs.Lab(tmp_path_factory.mktemp("lab"), "lt", "10.1.80")
+    made = labs.Lab(tmp_path_factory.mktemp("lab"), "lt", "10.1.120")
     made.first = made.cli("up", "playbooks/overlay.yml")
     yield made
     made.cli("down", "--yes")
@@ -37,7 +37,7 @@ def lab(tmp_path_factory):
 @pytest.fixture(scope="session")
 def bare(tmp_path_factory):
     """Two running hosts with nothing of a cluster on them. Whoever changes them puts them back."""
-    made = labs.Lab(tmp_path_factory.mktemp("bare"), "ltb", "10.1.81")
+    made = labs.Lab(tmp_path_factory.mktemp("bare"), "ltb", "10.1.121")
     made.make_hosts()
     yield made
     made.cli("down", "--yes")
@@ -47,7 +47,7 @@ def bare(tmp_path_factory):
 @pytest.fixture
 def fresh(tmp_path):
     """A lab that is not there yet, and that is gone afterwards whatever the test did."""
-    made = labs.Lab(tmp_path, "ltf", "10.1.82")
+    made = labs.Lab(tmp_path, "ltf", "10.1.122")
     yield made
     made.cli("down", "--yes", check=None)
     assert made.gone()

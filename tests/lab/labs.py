@@ -240,4 +240,4 @@ def remove_leftovers(folder):
     places = [*Path("/var/lib/clusterctl/local").glob(f"{LEFT}*"), *Path("/run/netns").glob(f"clusterctl-{LEFT}*")]
     names = {p.name.removeprefix("clusterctl-").split("-", maxsplit=1)[0] for p in places}
     for name in names:
-        Lab(folder / name, name, "10.1.80").cli("down", "--yes", check=None)
+        Lab(folder / name, name, "10.1.120").cli("down", "--yes", check=None)

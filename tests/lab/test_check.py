@@ -22,7 +22,7 @@ _TRACES = (
 def nothing(tmp_path_factory):
     """Two hosts with neither Docker nor etcd nor iptables on them."""
     folder = tmp_path_factory.mktemp("nothing")
-    made = labs.Lab(folder, "ltn", "10.1.83")
+    made = labs.Lab(folder, "ltn", "10.1.123")
     made.inventory.write_text(made.text(bare="true"))
     made.make_hosts()
     yield made

@@ -8,7 +8,7 @@ import time
 import labs
 import pytest
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.long]
 
 ETCD = "clusterctl-etcd"
 SINCE = (

@@ -14,7 +14,7 @@ import labs
 import pytest
 from clusterctl.providers.local.root import Recipe
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.long]
 
 # What installing and removing packages leaves on every Debian: lists, caches, and the copies that the
 # account tools make of their files.

@@ -36,7 +36,7 @@ REFUSED = {
         ("port 2379 is in use by sshd", "ss -lntp 'sport = :2379'"),
     ),
     "etcd's peer port is in use": (
-        _LISTEN.format(address="10.1.81.1", port=2380),
+        _LISTEN.format(address="10.1.121.1", port=2380),
         "systemctl stop theirs",
         ("port 2380 is in use by sshd", "ss -lntp 'sport = :2380'"),
     ),
@@ -76,7 +76,7 @@ REFUSED = {
         ("already names the cluster store etcd://192.0.2.1:2379", "take it out there first"),
     ),
     "Docker is in swarm mode": (
-        "systemctl start docker; docker swarm init --advertise-addr 10.1.81.1 >/dev/null; sleep 2",
+        "systemctl start docker; docker swarm init --advertise-addr 10.1.121.1 >/dev/null; sleep 2",
         "docker swarm leave --force >/dev/null; docker network rm docker_gwbridge >/dev/null; " + _NO_DOCKER,
         ("Docker is in swarm mode (active)", "docker swarm leave --force"),
     ),
@@ -91,7 +91,7 @@ REFUSED = {
         ("a network named qyt_overlay exists there, not made by this lab", "docker network rm qyt_overlay"),
     ),
     "the overlay's subnet is routed elsewhere": (
-        "ip route add 10.10.10.128/25 via 10.1.81.254",
+        "ip route add 10.10.10.128/25 via 10.1.121.254",
         "ip route del 10.10.10.128/25",
         ("subnet 10.10.10.0/24 of network qyt_overlay overlaps its route 10.10.10.128/25", "choose another subnet"),
     ),
@@ -159,8 +159,8 @@ def test_a_changed_host_key_is_refused(hosts):
     first, second = known.read_text().splitlines()
     known.write_text(f"{first.rpartition(' ')[0]} {second.rpartition(' ')[2]}\n{second}\n")
     done = other.cli("up", check=3)
-    assert "docker1: THE HOST KEY OF 10.1.81.1:22 HAS CHANGED" in done.stderr
-    assert "ssh-keygen -R 10.1.81.1" in done.stderr
+    assert "docker1: THE HOST KEY OF 10.1.121.1:22 HAS CHANGED" in done.stderr
+    assert "ssh-keygen -R 10.1.121.1" in done.stderr
     assert "docker2: " not in done.stderr
 
 
@@ -168,14 +168,14 @@ def test_an_unknown_host_key_is_refused(hosts):
     other = hosts.over_ssh("ltu")
     (other.state / "known_hosts").write_text("")
     done = other.cli("up", check=3)
-    assert "docker1: the host key of 10.1.81.1:22 is not known" in done.stderr
+    assert "docker1: the host key of 10.1.121.1:22 is not known" in done.stderr
     assert "ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub" in done.stderr
 
 
 def test_a_host_that_is_not_there_is_said_to_be_unreachable(hosts):
-    done = hosts.over_ssh("lta", docker2="10.1.81.77").cli("up", check=3)
-    assert "docker2: no SSH connection to 10.1.81.77:22: " in done.stderr
-    assert "hint: ssh -p 22 root@10.1.81.77 true" in done.stderr
+    done = hosts.over_ssh("lta", docker2="10.1.121.77").cli("up", check=3)
+    assert "docker2: no SSH connection to 10.1.121.77:22: " in done.stderr
+    assert "hint: ssh -p 22 root@10.1.121.77 true" in done.stderr
     assert "docker1: " not in done.stderr
 
 
@@ -254,18 +254,18 @@ def test_who_is_not_root_is_told_so(fresh):
 def test_a_subnet_in_use_is_refused(fresh, machine):
     subprocess.run(["ip", "link", "add", "ltdummy", "type", "bridge"], check=True)
     try:
-        subprocess.run(["ip", "addr", "add", "10.1.82.129/26", "dev", "ltdummy"], check=True)
+        subprocess.run(["ip", "addr", "add", "10.1.122.129/26", "dev", "ltdummy"], check=True)
         subprocess.run(["ip", "link", "set", "ltdummy", "up"], check=True)
         done = fresh.cli("up", check=3)
     finally:
         subprocess.run(["ip", "link", "del", "ltdummy"], check=True)
-    assert "this machine: the subnet 10.1.82.0/24 is in use: 10.1.82." in done.stderr
+    assert "this machine: the subnet 10.1.122.0/24 is in use: 10.1.122." in done.stderr
     assert "on ltdummy; set local.subnet" in done.stderr
     assert machine.changes(fresh) == []
 
 
 def test_the_subnet_of_another_lab_is_refused(lab, fresh):
-    fresh.inventory.write_text(fresh.inventory.read_text().replace("10.1.82.", "10.1.80."))
+    fresh.inventory.write_text(fresh.inventory.read_text().replace("10.1.122.", "10.1.120."))
     done = fresh.cli("up", check=3)
     assert f"on the lab '{lab.name}'" in done.stderr
 
@@ -286,11 +286,11 @@ def test_a_missing_tool_is_named_with_its_package(fresh, tmp_path, machine):
 
 
 def test_a_lab_of_that_name_from_another_inventory_is_refused(lab, tmp_path):
-    other = labs.Lab(tmp_path, lab.name, "10.1.83")
+    other = labs.Lab(tmp_path, lab.name, "10.1.123")
     other.base = lab.base
     done = other.cli("up", check=3)
     assert f"this machine: a lab '{lab.name}' is here already, made from another inventory" in done.stderr
-    assert "subnet 10.1.80.0/24" in done.stderr
+    assert "subnet 10.1.120.0/24" in done.stderr
     assert "clusterctl down" in done.stderr
     assert json.loads(lab.cli("up", "-o", "json").stdout)["actions"] == 0
 
@@ -321,7 +321,7 @@ def test_two_runs_exclude_each_other(lab):
 
 
 def test_wrong_input_names_file_line_and_key_and_touches_nothing(fresh, machine):
-    fresh.inventory.write_text("name: ltf\nprovider: local\nhosts:\n  docker1: 10.1.82.999\n  $(reboot): 10.1.82.2\n")
+    fresh.inventory.write_text("name: ltf\nprovider: local\nhosts:\n  docker1: 10.1.122.999\n  $(reboot): 10.1.122.2\n")
     done = fresh.cli("up", check=2)
     assert f"{fresh.inventory}:4: hosts.docker1" in done.stderr
     assert f"{fresh.inventory}:5: " in done.stderr
