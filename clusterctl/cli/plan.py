@@ -25,7 +25,14 @@ def show(lab: str, planned: Sequence[Planned], *, as_json: bool) -> None:
                 "steps": [
                     {"host": s.host, "nothing_to_do": s.reason}
                     if isinstance(s, Noop)
-                    else {"host": s.host, "at": s.at, "title": s.title, "shell": s.shell(), "diff": _diff(s, p)}
+                    else {
+                        "host": s.host,
+                        "at": s.at,
+                        "title": s.title,
+                        "here": s.here(),
+                        "shell": s.shell(),
+                        "diff": _diff(s, p),
+                    }
                     for s in p.steps
                 ],
             }
@@ -43,7 +50,7 @@ def show(lab: str, planned: Sequence[Planned], *, as_json: bool) -> None:
                 out.print(Text(f"  {step.host}: nothing to do: {step.reason}", style="dim"), soft_wrap=True)
                 continue
             out.print(Text.assemble("  ", (step.host, "cyan"), f": {step.title}"), soft_wrap=True)
-            for line in (_diff(step, phase) or step.shell()).splitlines():
+            for line in (_diff(step, phase) or f"{step.here()}\n{step.shell()}".strip()).splitlines():
                 style = {"+": "green", "-": "red"}.get(line[:1], "dim") if _diff(step, phase) else "dim"
                 out.print(Text(f"      {line}", style=style), soft_wrap=True)
     out.print(Text(f"{lab}: {total} actions planned, nothing was changed" if total else f"{lab}: nothing to do"))

@@ -197,9 +197,14 @@ class LoadImage(Action):
 
     archive: str
 
+    def here(self) -> str:
+        """Return how the tar is brought over."""
+        return f"scp {shlex.quote(self.archive)} {self.host}:/tmp/"
+
     def shell(self) -> str:
         """Return `docker load …`."""
-        return f"docker load < {shlex.quote(self.archive)}"
+        place = f"/tmp/{Path(self.archive).name}"  # noqa: S108  # where `here` has put it
+        return f"docker load --input {shlex.quote(place)}"
 
     def perform(self, door: Door) -> str:
         """Load it."""
@@ -238,6 +243,19 @@ tar -C "$d" -c . | docker import -c 'ENV PATH=/bin' -c "LABEL $2" \\
   -c 'CMD ["/bin/sh", "-c", "trap exit TERM INT; while :; do sleep 3600 & wait $!; done"]' - "$1\""""
 
 
+_TYPED_BUSYBOX = """\
+d=$(mktemp -d)
+mkdir $d/bin $d/tmp $d/etc $d/root
+cp "$(command -v busybox)" $d/bin/busybox
+for a in $(busybox --list); do [ $a = busybox ] || ln -s busybox $d/bin/$a; done
+echo 'root:x:0:0:root:/root:/bin/sh' > $d/etc/passwd
+echo 'root:x:0:' > $d/etc/group
+tar -C $d -c . | docker import -c 'ENV PATH=/bin' -c {label} \\
+  -c 'CMD ["/bin/sh", "-c", "trap exit TERM INT; while :; do sleep 3600 & wait $!; done"]' - {tag}
+rm -r $d"""
+
+
 def build_busybox(tag: str, label: str) -> Command:
     """Build a small image from the host's static busybox: no registry, no download."""
-    return script(_BUSYBOX, tag, label, within=120)
+    typed = _TYPED_BUSYBOX.format(tag=shlex.quote(tag), label=shlex.quote(f"LABEL {label}"))
+    return script(_BUSYBOX, tag, label, within=120, typed=typed)

@@ -13,12 +13,13 @@ if TYPE_CHECKING:
 def restart(unit: str, within: float = 120) -> Command:
     """Restart a unit after systemd has read its files anew; a unit that gave up is tried again."""
     text = 'systemctl daemon-reload; systemctl reset-failed "$1" 2>/dev/null; exec systemctl restart "$1"'
-    return script(text, unit, within=within)
+    return script(text, unit, within=within, typed=f"systemctl daemon-reload\nsystemctl restart {unit}")
 
 
 def start(unit: str, within: float = 120) -> Command:
     """Start a unit; one that gave up is tried again."""
-    return script('systemctl reset-failed "$1" 2>/dev/null; exec systemctl start "$1"', unit, within=within)
+    text = 'systemctl reset-failed "$1" 2>/dev/null; exec systemctl start "$1"'
+    return script(text, unit, within=within, typed=f"systemctl start {unit}")
 
 
 def stop(*units: str, within: float = 120) -> Command:
@@ -29,7 +30,8 @@ def stop(*units: str, within: float = 120) -> Command:
 def enable_and_restart(unit: str, within: float = 120) -> Command:
     """Enable a unit for the next boots and start it now, with its files read anew."""
     text = 'systemctl enable -q "$1" && { systemctl reset-failed "$1" 2>/dev/null; exec systemctl restart "$1"; }'
-    return script(text, unit, within=within)
+    # By hand one host comes after the other, and a unit that waits for its peers must not keep a person waiting.
+    return script(text, unit, within=within, typed=f"systemctl enable {unit}\nsystemctl restart --no-block {unit}")
 
 
 def disable_and_kill(unit: str) -> Command:

@@ -70,7 +70,8 @@ class PeersListed:
     def shell(self) -> str:
         """Return how a person would ask."""
         tls = f"--cacert {etcd.CA} --cert {etcd.MEMBER_CERT} --key {etcd.MEMBER_KEY}"
-        return f"curl -fsS {tls} https://{self.address}:{etcd.CLIENT_PORT}/v2/keys{NODES}"
+        ask = f"curl -fsS {tls} https://{self.address}:{etcd.CLIENT_PORT}/v2/keys{NODES}"
+        return "\n".join(f"{ask} | grep -o {NODES}/{a}" for a in self.advertised)
 
 
 def stale(found: HostFacts) -> bool:
@@ -141,6 +142,7 @@ class JoinStore:
                 yield Run(
                     host=host.name,
                     title="record how Docker was run",
+                    note=True,
                     command=files.record(RECORD, state),
                     effect=lambda f: f.with_record(RECORD, state),
                 )

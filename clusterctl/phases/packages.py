@@ -117,6 +117,7 @@ def note(host: str, found: HostFacts) -> Iterator[Action]:
         yield Typed(
             host=host,
             title="write down what is there before anything is installed",
+            note=True,
             command=apt.note([p for paths in LEFT.values() for p in paths]),
             typed=f"{{ getent passwd; getent group; ls -d {' '.join(p for paths in LEFT.values() for p in paths)}; "
             f"ip -br link; iptables -S FORWARD; sysctl net.ipv4.ip_forward; }} > {apt.BEFORE}",
@@ -177,7 +178,7 @@ class InstallPackages:
             host=host,
             title=f"install {', '.join(packages)}",
             command=apt.install(packages, {p: v for p, v in TOO_NEW.items() if p in packages}),
-            typed=f"apt-get update\napt-get install --no-install-recommends {' '.join(packages)}",
+            typed=f"apt-get update\napt-get install -y --no-install-recommends {' '.join(packages)}",
             hint=f"on {host}: apt-get update && apt-get install {' '.join(packages)}",
             effect=lambda f: replace(
                 f, tools=f.tools | brought, records={**f.records, RECORD: "\n".join(sorted(came(f) | set(packages)))}

@@ -128,13 +128,16 @@ class Install(Action):
     tarball: Tarball
     kind: Kind
 
+    def here(self) -> str:
+        """Return how the tarball is brought over."""
+        return f"scp {shlex.quote(str(tarballs.path(self.tarball)))} {self.host}:/tmp/"
+
     def shell(self) -> str:
         """Return how a person would do it."""
-        place = shlex.quote(str(tarballs.path(self.tarball)))
         folder = f"{FOLDER}/{self.kind.name}"
         links = " ".join(f"{folder}/{p}" for p in self.kind.linked)
         return (
-            f"scp {place} {self.host}:/tmp/\nmkdir -p {folder}\n"
+            f"mkdir -p {folder}\n"
             f"tar -xf /tmp/{shlex.quote(tarballs.path(self.tarball).name)} -C {folder} --strip-components=1\n"
             f"ln -s {links} /usr/local/bin/"
         )
@@ -214,6 +217,7 @@ class InstallTarballs:
                 yield Run(
                     host=host.name,
                     title=f"write down that {kind.name} comes from a tarball",
+                    note=True,
                     command=files.record(kind.record, tarball.source),
                     effect=lambda f: f.with_record(kind.record, tarball.source),
                 )
@@ -238,7 +242,11 @@ class InstallTarballs:
             yield Run(
                 host=host,
                 title="start Docker at boot",
-                command=script('systemctl daemon-reload; exec systemctl enable -q "$@"', *names),
+                command=script(
+                    'systemctl daemon-reload; exec systemctl enable -q "$@"',
+                    *names,
+                    typed=f"systemctl daemon-reload\nsystemctl enable {' '.join(names)}",
+                ),
                 effect=lambda f: _enabled(f, names),
             )
 

@@ -41,6 +41,7 @@ class Action(ABC):
     effect: the host's facts after it, for plans that are only shown.
     together: it ends only once other hosts have done the same, so it counts against no limit.
     turn: what is of a later turn begins once all of the earlier ones is done, on every host.
+    note: it only writes down how something was, for the way back.
     """
 
     host: str
@@ -48,6 +49,7 @@ class Action(ABC):
     door: str = ""
     together: bool = False
     turn: int = 0
+    note: bool = False
     effect: Effect = field(default=unchanged, repr=False, compare=False)
 
     @property
@@ -63,6 +65,10 @@ class Action(ABC):
     @abstractmethod
     def shell(self) -> str:
         """Return the deed as the shell lines that a person would type."""
+
+    def here(self) -> str:
+        """Return what a person types on this machine first, to bring over what the shell lines need there."""
+        return ""
 
     @abstractmethod
     def perform(self, door: Door) -> str:
@@ -86,8 +92,8 @@ class Run(Action):
     hint: str = ""
 
     def shell(self) -> str:
-        """Return the command line."""
-        return self.command.line()
+        """Return the command line, or what a person would type instead."""
+        return self.command.typed or self.command.line()
 
     def perform(self, door: Door) -> str:
         """Run it; an unexpected exit code is an error."""

@@ -17,6 +17,7 @@ class Command:
     root: whether it must run as root (through sudo where the login user is another).
     within: seconds after which it is ended, on the host as well.
     ok: exit codes that are answers rather than failures.
+    typed: what a person types who does the same by hand with less care; the command itself unless given.
     """
 
     argv: tuple[str, ...]
@@ -24,6 +25,7 @@ class Command:
     root: bool = True
     within: float = 60.0
     ok: tuple[int, ...] = (0,)
+    typed: str = ""
 
     def line(self) -> str:
         """Return the command as a person would type it."""
@@ -45,11 +47,17 @@ def command(
 
 
 def script(
-    text: str, *args: str, input: bytes = b"", root: bool = True, within: float = 60.0, ok: tuple[int, ...] = (0,)
+    text: str,
+    *args: str,
+    input: bytes = b"",
+    root: bool = True,
+    within: float = 60.0,
+    ok: tuple[int, ...] = (0,),
+    typed: str = "",
 ) -> Command:
     """Build a Command that runs a POSIX shell script; values go in as "$1", "$2", … and need no quoting."""
     tail = ("sh", *args) if args else ()
-    return Command(("sh", "-c", text, *tail), input, root, within, ok)
+    return Command(("sh", "-c", text, *tail), input, root, within, ok, typed)
 
 
 @dataclass(frozen=True, slots=True)

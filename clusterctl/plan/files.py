@@ -42,7 +42,10 @@ def write(path: str, content: bytes, mode: int, owner: str, *, record: bool) -> 
 
 def record(name: str, value: str) -> Command:
     """Write down a value as it was before the first change; later calls leave the first one alone."""
-    return script(_RECORD, f"{WAS}/{name}", value)
+    path = f"{WAS}/{name}"
+    folder = path.rpartition("/")[0]
+    typed = f"install -d -m 0700 {folder}; printf %s {shlex.quote(value)} > {path}"
+    return script(_RECORD, path, value, typed=typed)
 
 
 def put_back(path: str) -> Command:

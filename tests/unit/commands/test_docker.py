@@ -44,7 +44,7 @@ HOSTILE = 'a\'; touch gone; "$(id)" `id` \n-x'
         (docker.RemoveContainer(**AT, name="c"), "docker rm --force --volumes c"),
         (docker.PullImage(**AT, reference="r:1", tag="r:1"), "docker pull r:1"),
         (docker.PullImage(**AT, reference="r:1", tag="t"), "docker pull r:1\ndocker tag r:1 t"),
-        (docker.LoadImage(**AT, archive="a b.tar"), "docker load < 'a b.tar'"),
+        (docker.LoadImage(**AT, archive="x/a b.tar"), "docker load --input '/tmp/a b.tar'"),
         (docker.RemoveImage(**AT, tag="t"), "docker image rm t"),
     ],
 )
@@ -71,8 +71,8 @@ def test_a_deed_reads_as_one_would_type_it(action, line: str) -> None:
     ids=lambda a: type(a).__name__,
 )
 def test_a_hostile_value_stays_one_word(action) -> None:
-    words = shlex.split(action.shell())
-    assert HOSTILE in words[2:] or any(w.endswith(f"={HOSTILE}") for w in words)
+    words = shlex.split(f"{action.here()} {action.shell()}")
+    assert HOSTILE in words[2:] or any(w.endswith((f"={HOSTILE}", f"/{HOSTILE}")) for w in words)
     assert "touch" not in words
 
 

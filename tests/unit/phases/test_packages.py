@@ -55,7 +55,7 @@ def test_only_what_is_missing_is_installed_and_goes_as_words() -> None:
     (_, install, _) = decide(InstallPackages(), lab(), bare("dockerd", "iptables", "busybox", "etcd", "user:etcd"))
     assert install.command.argv[-1] == "tcpdump"
     assert "tcpdump" not in install.command.argv[2]
-    assert install.shell() == "apt-get update\napt-get install --no-install-recommends tcpdump"
+    assert install.shell() == "apt-get update\napt-get install -y --no-install-recommends tcpdump"
 
 
 def test_a_host_that_pulls_an_image_gets_the_registries_certificates() -> None:
