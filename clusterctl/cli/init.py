@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -17,10 +19,16 @@ def register(app: typer.Typer) -> None:
 
 def init(
     targets: Annotated[
-        list[str] | None, typer.Argument(help="With --ssh: the hosts, as [user@]address[:port].", show_default=False)
+        list[str] | None,
+        typer.Argument(
+            help="With --ssh the hosts, as [user@]address[:port]; with --vagrant the Vagrantfile's folder, here unless "
+            "given.",
+            show_default=False,
+        ),
     ] = None,
     local: Annotated[bool, typer.Option("--local", help="Hosts made on this machine.")] = False,
     ssh: Annotated[bool, typer.Option("--ssh", help="Machines that exist.")] = False,
+    vagrant: Annotated[bool, typer.Option("--vagrant", help="The machines of a Vagrantfile.")] = False,
     name: Annotated[str, typer.Option("--name", help="The lab's name.")] = "lab",
     inventory: options.Inventory = Path("inventory.yml"),
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
@@ -30,14 +38,19 @@ def init(
     from clusterctl.model.errors import InputError
     from clusterctl.model.inventory import load_inventory
 
-    if local == ssh:
-        raise InputError("say where the hosts come from", hint="one of --local, --ssh")
+    if local + ssh + vagrant != 1:
+        raise InputError("say where the hosts come from", hint="one of --local, --ssh, --vagrant")
     if ssh and not targets:
         raise InputError("--ssh needs the hosts", hint="clusterctl init --ssh root@192.0.2.11 root@192.0.2.12")
-    if targets and not ssh:
+    if targets and local:
         raise InputError(f"{targets[0]!r}: hosts are only named with --ssh")
+    if vagrant and len(targets or ()) > 1:
+        raise InputError("--vagrant takes one folder", hint="clusterctl init --vagrant FOLDER")
     try:
-        text = starter.ssh(name, targets or ()) if ssh else starter.local(name)
+        if vagrant:
+            text = _of_vagrant(name, Path((targets or ["."])[0]), inventory)
+        else:
+            text = starter.ssh(name, targets or ()) if ssh else starter.local(name)
     except ValueError as error:
         raise InputError(str(error)) from error
     # What is wrong in the arguments is said now, in the words of the file that would come of them.
@@ -53,3 +66,16 @@ def init(
         raise InputError(f"{inventory}: {error.strerror}") from error
     print(f"{inventory} written")
     print(f"next: clusterctl validate -i {inventory}, then clusterctl up -i {inventory}")
+
+
+def _of_vagrant(name: str, folder: Path, inventory: Path) -> str:
+    from clusterctl.model import starter
+    from clusterctl.model.errors import InputError
+    from clusterctl.providers.vagrant.found import machines
+
+    print(f"asking Vagrant in {folder}", file=sys.stderr)
+    found = machines(folder)
+    if not found:
+        raise InputError(f"{folder / 'Vagrantfile'} defines no machine")
+    beside = Path.cwd() if str(inventory) == "-" else inventory.parent
+    return starter.vagrant(name, found, os.path.relpath(folder, beside))

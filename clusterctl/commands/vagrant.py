@@ -57,6 +57,11 @@ class Project:
         """Print a machine's public host keys, over Vagrant's own connection."""
         return self._vagrant("ssh", host, "-c", "cat /etc/ssh/ssh_host_*_key.pub", within=LOOK)
 
+    def addresses(self, host: str) -> Command:
+        """Print a machine's default route, then its addresses."""
+        told = "ip -4 -o route show default; ip -4 -o addr show scope global"
+        return self._vagrant("ssh", host, "-c", told, within=LOOK)
+
     def line(self, *words: str) -> str:
         """Return a command line for hints, short: from within the folder."""
         return f"cd {shlex.quote(self.folder)} && vagrant {shlex.join(words)}"
@@ -123,6 +128,15 @@ def parse_ways(text: str) -> dict[str, Way]:
         for name, h in found.items()
         if "hostname" in h
     }
+
+
+def parse_address(text: str) -> str:
+    """Return a machine's address for its peers: not that of the default route, which is Vagrant's own, if it can be."""
+    lines = [line.split() for line in text.splitlines()]
+    outside = {w[w.index("dev") + 1] for w in lines if w[:1] == ["default"] and "dev" in w[:-1]}
+    found = [(w[1], w[3].partition("/")[0]) for w in lines if w[2:3] == ["inet"] and len(w) > 3]
+    found.sort(key=lambda f: f[0] in outside)
+    return found[0][1] if found else ""
 
 
 def parse_host_key(text: str) -> str:

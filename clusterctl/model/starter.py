@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,6 +34,27 @@ hosts:
 # roles: [etcd, docker] by default; etcd on one, three or five hosts is best
 """
 
+VAGRANT = """\
+# The machines of a Vagrantfile. `clusterctl up` makes them or starts them, `clusterctl down` takes them away.
+name: {name}
+provider: vagrant
+hosts:
+{hosts}
+vagrant:
+  folder: {folder}{pad}# where the Vagrantfile is, seen from this file
+  # env:                     # what the Vagrantfile finds in its environment
+  #   VAGRANT_DEFAULT_PROVIDER: libvirt
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A machine of a Vagrantfile. address: "" while it does not run. told: whether it takes the inventory's."""
+
+    name: str
+    address: str = ""
+    told: bool = False
+
 
 def local(name: str) -> str:
     """Return an inventory of two local hosts."""
@@ -56,3 +79,14 @@ def ssh(name: str, targets: Sequence[str]) -> str:
             entry += f"    port: {port}\n"
         lines.append(f"  docker{number}:\n{entry}")
     return SSH.format(name=name, hosts="".join(lines).rstrip("\n"))
+
+
+def vagrant(name: str, machines: Sequence[Machine], folder: str) -> str:
+    """Return an inventory of a Vagrantfile's machines. folder: where it is, seen from the inventory."""
+    lines = []
+    for number, machine in enumerate(machines):
+        # Where VirtualBox allows host-only networks unless it is told otherwise.
+        address = machine.address or f"192.168.56.{11 + number}"
+        unsure = "" if machine.address or machine.told else "  # REPLACE: its address in the Vagrantfile"
+        lines.append(f"  {machine.name}: {address}{unsure}")
+    return VAGRANT.format(name=name, hosts="\n".join(lines), folder=json.dumps(folder), pad=" " * 4)

@@ -126,6 +126,12 @@ def test_verify_and_status_say_how_it_is(lab):
     assert status["problems"] == []
 
 
+def test_an_inventory_is_written_from_what_vagrant_has(lab):
+    done = run(str(PROGRAM), "init", "--vagrant", str(HERE), "-i", "-", VAGRANT_DOTFILE_PATH=str(lab.dotfile))
+    for name, address in HOSTS.items():
+        assert f"  {name}: {address}\n" in done.stdout
+
+
 def test_a_vm_that_was_halted_is_missed_and_started_again(lab):
     lab.vagrant("halt", "docker2")
     assert "docker2: the host is not there" in lab.cli("status", check=1).stdout

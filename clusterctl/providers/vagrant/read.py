@@ -62,7 +62,7 @@ def read(lab: Lab) -> VagrantFacts:
     ways: dict[str, Way] = {}
     problem = ""
     if installed and vagrantfile:
-        result = _ask(where.status())
+        result = ask(where.status())
         states = parse_status(result.stdout) if result.ok else {}
         problem = "" if result.ok else complaint(result.stdout or result.stderr)
         up = [name for name in names if states.get(name, ("", ""))[0] == RUNNING]
@@ -110,7 +110,7 @@ def running(lab: Lab) -> frozenset[str]:
     where = project(lab)
     if not any(_id(where, name) for name in lab.inventory.hosts) or not shutil.which("vagrant"):
         return frozenset()
-    result = _ask(where.status())
+    result = ask(where.status())
     if not result.ok:
         said = complaint(result.stdout or result.stderr)
         raise Refused([Reason(MACHINE, f"vagrant does not work in {where.folder}: {said}", where.line("status"))])
@@ -136,7 +136,7 @@ def _marks(where: Project) -> dict[str, Mark]:
     return {name: mark for name, mark in found.items() if mark}
 
 
-def _ask(question: Command) -> Result:
+def ask(question: Command) -> Result:
     """Ask Vagrant; while another Vagrant holds a machine, which is a matter of seconds, ask again."""
     deadline = time.monotonic() + LOCKED
     while True:
@@ -147,7 +147,7 @@ def _ask(question: Command) -> Result:
 
 
 def _ways(where: Project, names: list[str]) -> dict[str, Way]:
-    return parse_ways(_ask(where.ssh_config(*names)).stdout) if names else {}
+    return parse_ways(ask(where.ssh_config(*names)).stdout) if names else {}
 
 
 def _pins(text: str) -> Iterable[tuple[str, str]]:

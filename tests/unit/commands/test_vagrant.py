@@ -1,6 +1,6 @@
 """Vagrant's command lines, and what it printed on real machines."""
 
-from clusterctl.commands.vagrant import Project, Way, complaint, parse_host_key, parse_status, parse_ways
+from clusterctl.commands.vagrant import Project, Way, complaint, parse_address, parse_host_key, parse_status, parse_ways
 
 STATUS = """\
 1795523945,docker1,metadata,provider,libvirt
@@ -87,3 +87,12 @@ def test_command_lines_are_what_one_would_type():
     assert project.destroy("a", "b").argv[-4:] == ("destroy", "-f", "a", "b")
     assert project.mark("docker1") == "/p/.vagrant/clusterctl/docker1"
     assert project.line("destroy", "-f", "docker1") == "cd /p && vagrant destroy -f docker1"
+
+
+def test_the_address_for_peers_is_not_that_of_the_default_route():
+    eth0 = "2: eth0    inet 10.0.2.15/24 brd 10.0.2.255 scope global dynamic eth0\\       valid_lft forever"
+    eth1 = "3: eth1    inet 192.168.56.11/24 brd 192.168.56.255 scope global eth1\\       valid_lft forever"
+    route = "default via 10.0.2.2 dev eth0 proto dhcp src 10.0.2.15 metric 100"
+    assert parse_address("\n".join((route, eth0, eth1))) == "192.168.56.11"
+    assert parse_address("\n".join((route, eth0))) == "10.0.2.15"
+    assert parse_address("") == ""
