@@ -6,10 +6,8 @@ Every question has its own thread and a deadline: a host that hangs is unknown, 
 from __future__ import annotations
 
 import secrets
-import threading
-import time
-from collections.abc import Callable, Hashable, Mapping
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from clusterctl.checks import pairs
 from clusterctl.checks.hosts import ports
@@ -18,6 +16,7 @@ from clusterctl.commands.ground import Ground
 from clusterctl.model.errors import ClusterctlError
 from clusterctl.model.facts import Facts, HostFacts
 from clusterctl.model.finding import Severity
+from clusterctl.plan.together import side_by_side
 
 if TYPE_CHECKING:
     from clusterctl.commands.underlay import Answered, Call, Heard
@@ -28,37 +27,12 @@ if TYPE_CHECKING:
     from clusterctl.plan.door import Door
 
 Doors = Callable[[str], "Door"]
-Key = TypeVar("Key", bound=Hashable)
-T = TypeVar("T")
 
 ANSWERS_WITHIN = 9.0
 """Seconds for all that one host says of itself."""
 
 MEASURES_WITHIN = underlay.LISTENS + 3.0
 """Seconds for the two scripts of one host, which end by themselves before."""
-
-
-def side_by_side(jobs: Mapping[Key, Callable[[], T]], within: float) -> dict[Key, T | str]:
-    """Do all jobs at once; what has no answer in time, or fails, gives the reason instead of a value."""
-    found: dict[Key, T | str] = {}
-
-    def work(key: Key, job: Callable[[], T]) -> None:
-        try:
-            found[key] = job()
-        except ClusterctlError as error:
-            found[key] = error.message
-        except Exception as error:  # whatever it is, it is why there is no answer
-            found[key] = f"{type(error).__name__}: {error}"
-
-    # Daemons: one that hangs must not delay the end of the program.
-    threads = [threading.Thread(target=work, args=item, name="survey", daemon=True) for item in jobs.items()]
-    deadline = time.monotonic() + within
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(max(0.0, deadline - time.monotonic()))
-    late = f"no answer within {within:g} s"
-    return {key: found.get(key, late) for key in jobs}
 
 
 def look_at_hosts(

@@ -299,7 +299,7 @@ def write_private(path: Path, text: str) -> None:
     part.replace(path)
 
 
-def warm_up() -> None:
+def warm_up(*, api: bool) -> None:
     """Import what talks to Docker while the first connections open.
 
     Fabric first, and here: two threads that import paramiko at once trip over each other.
@@ -310,7 +310,8 @@ def warm_up() -> None:
         import clusterctl.remote.docker
         import clusterctl.remote.etcd  # noqa: F401
 
-    threading.Thread(target=load_docker, name="warm-up", daemon=True).start()
+    if api:
+        threading.Thread(target=load_docker, name="warm-up", daemon=True).start()
 
 
 @contextlib.contextmanager
@@ -322,12 +323,13 @@ def session(
     access: Access | None = None,
     strict: bool = False,
     connect: bool = True,
+    api: bool = True,
 ) -> Iterator[Session]:
     """Open a lab for one command; whatever happens, connections close and the lock goes back.
 
     changes: whether the command changes anything: then it holds the lab's lock and keeps a transcript.
     access: what the command line says about getting to hosts. strict: every host of others must be reached.
-    connect: whether hosts are asked at all.
+    connect: whether hosts are asked at all. api: whether Docker's API or etcd is asked; both take long to import.
     """
     provider = find_provider(lab.inventory.provider)
     access = access or Access()
@@ -338,7 +340,7 @@ def session(
             stack.enter_context(held(base / f"{lab.name}.lock", lab.name, doing))
         stack.callback(doors.close)
         opened = Session(lab, provider, doors, keep=changes)
-        warm_up()
+        warm_up(api=api)
         if connect:
             doors.greet(access, strict=strict)
         # A lab that is gone is not given a folder only to note that it is taken away.

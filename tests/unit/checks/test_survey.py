@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-import time
-
 from clusterctl.checks import survey
-from clusterctl.checks.survey import look_at_hosts, look_between, side_by_side
+from clusterctl.checks.survey import look_at_hosts, look_between
 from clusterctl.model.errors import HostError
 from clusterctl.plan.command import Command
 from clusterctl.testing import DONE, Answer, FakeDoor
 from example import fresh, lab
 
 GROUND = "feature vxlan loaded\nsource iptables-save\nend\n"
-
-
-def test_what_fails_or_hangs_gives_a_reason_and_the_rest_a_value() -> None:
-    def fail() -> int:
-        raise HostError("b", "it broke")
-
-    def bug() -> int:
-        raise KeyError("x")
-
-    hang = threading.Event()
-    started = time.monotonic()
-    found = side_by_side({"a": lambda: 1, "b": fail, "c": hang.wait, "d": bug}, 0.3)
-    assert time.monotonic() - started < 2
-    hang.set()
-    assert found == {"a": 1, "b": "b: it broke", "c": "no answer within 0.3 s", "d": "KeyError: 'x'"}
 
 
 def test_a_host_that_is_not_there_is_not_asked() -> None:
