@@ -54,9 +54,17 @@ def _joined(authority: Callable[[], Authority]) -> list[Phase[Lab]]:
         etcd.JoinMembers(authority),
         docker.JoinStore(),
         etcd.DrainMembers(),
+        *lesson(),
+    ]
+
+
+def lesson() -> list[Phase[Lab]]:
+    """From a cluster to what the playbook says; what another playbook left goes first."""
+    return [
+        containers.ClearContainers(),
+        networks.ClearNetworks(),
         images.ProvideImages(),
         networks.CreateNetworks(),
-        containers.ClearContainers(),
         containers.RunContainers(),
     ]
 
@@ -108,9 +116,7 @@ def restore(
 def clear() -> list[Phase[Lab]]:
     """Put the hosts back to what they were; every step is decided from marks and records on the hosts."""
     return [
-        containers.RemoveContainers(),
-        networks.RemoveNetworks(),
-        images.RemoveImages(),
+        *clear_lesson(),
         docker.LeaveStore(),
         etcd.RemoveEtcd(),
         hostname.RestoreHostnames(),
@@ -118,3 +124,8 @@ def clear() -> list[Phase[Lab]]:
         packages.RemovePackages(),
         records.ForgetRecords(),
     ]
+
+
+def clear_lesson() -> list[Phase[Lab]]:
+    """Take away what the playbook put on the cluster, and leave the cluster."""
+    return [containers.RemoveContainers(), networks.RemoveNetworks(), images.RemoveImages()]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from clusterctl.model.errors import HostError
 from clusterctl.model.facts import ContainerFacts, DockerFacts, ImageFacts, Member, NetworkFacts
+from clusterctl.model.playbook import BRIDGE, CONTAINER, HOST, NONE
 from clusterctl.plan.command import Command, Result
 from clusterctl.plan.door import Exec, MemberHealth, MemberStatus
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from clusterctl.model.facts import Facts
+    from clusterctl.model.playbook import Attachment
     from clusterctl.plan.door import DockerDoor, Door, EtcdDoor
     from clusterctl.plan.phase import Section
     from clusterctl.plan.runner import Reader
@@ -62,7 +64,7 @@ class FakeDocker:
         self.calls.append(f"remove network {name}")
         self.state = replace(self.state, networks={k: v for k, v in self.state.networks.items() if k != name})
 
-    def connect(self, network: str, container: str) -> None:
+    def connect(self, network: str, container: str, attachment: Attachment | None = None) -> None:
         """Attach a container to one more network."""
         self.calls.append(f"connect {container} to {network}")
         found = self._container(container)
@@ -87,16 +89,21 @@ class FakeDocker:
         network: str,
         labels: Mapping[str, str],
         options: Mapping[str, object],
+        attachment: Attachment | None = None,
     ) -> None:
         """Run a container; a name that is taken and a network or an image that is not there are errors."""
         self.calls.append(f"run {name}")
+        shared = self.state.containers.get(network.removeprefix(CONTAINER))
+        own = network not in (BRIDGE, HOST, NONE) and not network.startswith(CONTAINER)
         if name in self.state.containers:
             raise self._error(f"run container {name}: the name is already in use")
-        if network not in self.state.networks:
+        if (own and network not in self.state.networks) or (network.startswith(CONTAINER) and not shared):
             raise self._error(f"run container {name}: network {network} not found")
         if not self.state.has_image(image):
             raise self._error(f"run container {name}: No such image: {image}")
-        self._put(ContainerFacts(f"id-{name}", name, image, "running", dict(labels), {network: ("", "")}))
+        mode = f"{CONTAINER}{shared.id}" if shared else network
+        on = {} if shared else {network: (attachment.address if attachment else "", "")}
+        self._put(ContainerFacts(f"id-{name}", name, image, "running", dict(labels), on, mode))
 
     def start(self, container: str) -> None:
         """Start a container."""

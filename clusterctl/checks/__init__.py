@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from clusterctl.checks.agreed import Agreed
@@ -34,4 +35,6 @@ KINDS: Mapping[str, type[Kind]] = {
 
 def checks_of(lab: Lab, facts: Facts) -> tuple[Check, ...]:
     """Return every check of the lab's playbook, in its order. Pure."""
-    return tuple(c for e in lab.playbook.expect if isinstance(e, Kind) for c in e.checks(lab, facts))
+    return tuple(
+        replace(c, why=e.why) for e in lab.playbook.expect if isinstance(e, Kind) for c in e.checks(lab, facts)
+    )

@@ -11,7 +11,8 @@ from pydantic import ConfigDict, Field, model_validator
 from clusterctl.checks.probe import Answers, Probe, Unanswered
 from clusterctl.model.finding import Finding, Severity
 from clusterctl.model.names import ALL, Shape, shown, wrong
-from clusterctl.model.playbook import Driver, Expectation
+from clusterctl.model.playbook import BRIDGE, HOST, Driver, Expectation
+from clusterctl.model.text import NO_TEXT, Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -55,7 +56,7 @@ class Check:
 
     decide: judges the answers. looks: how often to look before it counts as failed, for what takes a
     moment to settle; a negative is looked at once, since a lost packet would prove it.
-    late: what it is worth when it holds only at a later look.
+    late: what it is worth when it holds only at a later look. why: why it is so, for learners.
     """
 
     kind: str
@@ -65,6 +66,7 @@ class Check:
     decide: Callable[[Answers], Verdict] = field(repr=False, compare=False)
     looks: int = 3
     late: Severity = Severity.OK
+    why: Text = NO_TEXT
 
     def commands(self) -> tuple[str, ...]:
         """Return what a person would type, each line prefixed with its host."""
@@ -83,7 +85,7 @@ class Check:
     def finding(self, verdict: Verdict) -> Finding:
         """Return the verdict as a finding about this check."""
         severity, seen, hint = verdict.severity, verdict.seen, verdict.hint
-        return Finding(self.kind, self.subject, severity, self.expected, seen, hint, self.commands())
+        return Finding(self.kind, self.subject, severity, self.expected, seen, hint, self.commands(), self.why)
 
     def judge(self, answers: Mapping[Probe, Answer]) -> Finding:
         """Turn answers into a finding."""
@@ -107,11 +109,16 @@ class Kind(Expectation, ABC):
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """A container of the playbook as it was found, running, and the host that it is on."""
+    """A container of the playbook as it was found, running, and the host that it is on.
+
+    on: the networks that it has an address on, each with (ip, mac): its own, those of the container that it
+    shares them with, or the host's.
+    """
 
     container: Container
     found: ContainerFacts
     host: Host
+    on: Mapping[str, tuple[str, str]]
 
     @property
     def name(self) -> str:
@@ -120,11 +127,16 @@ class Spot:
 
     def ip(self, network: str) -> str:
         """Return its address on a network, "" where it has none."""
-        return self.found.networks.get(network, ("", ""))[0]
+        return self.on.get(network, ("", ""))[0]
 
     def mac(self, network: str) -> str:
         """Return its MAC on a network, "" where it has none."""
-        return self.found.networks.get(network, ("", ""))[1]
+        return self.on.get(network, ("", ""))[1]
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Every address that it has."""
+        return tuple(ip for ip, _ in self.on.values() if ip)
 
 
 def locate(lab: Lab, facts: Facts, name: str) -> Spot | Verdict:
@@ -139,13 +151,27 @@ def locate(lab: Lab, facts: Facts, name: str) -> Spot | Verdict:
         return failed(f"there is no container {name} on {host.name}", "clusterctl up")
     if found.state != "running":
         return failed(f"container {name} is {found.state} on {host.name}", f"on {host.name}: docker start {name}")
-    for network in container.networks:
+    on = _networks(lab, facts, container, found)
+    return on if isinstance(on, Verdict) else Spot(container, found, host, on)
+
+
+def _networks(
+    lab: Lab, facts: Facts, container: Container, found: ContainerFacts
+) -> Mapping[str, tuple[str, str]] | Verdict:
+    """Return the networks that a running container has addresses on, or which it should have one on."""
+    host = lab.inventory.hosts[container.host]
+    if container.network_mode == HOST:
+        return {HOST: (host.cluster_address, "")}
+    if container.shares:
+        owner = locate(lab, facts, container.shares)
+        return owner.on if isinstance(owner, Spot) else owner
+    for network in container.attached:
         if not found.networks.get(network, ("", ""))[0]:
             return failed(
-                f"container {name} on {host.name} has no address on {network}",
-                f"on {host.name}: docker network connect {network} {name}",
+                f"container {container.name} on {host.name} has no address on {network}",
+                f"on {host.name}: docker network connect {network} {container.name}",
             )
-    return Spot(container, found, host)
+    return found.networks
 
 
 def without_docker(facts: Facts, host: str) -> Verdict | None:
@@ -221,21 +247,26 @@ class Pairs(Kind):
 
     def belongs(self, lab: Lab, source: Container, target: Container) -> bool:
         """Whether `all` means this pair: one that a network joins. One of a host's own joins only there."""
-        return any(
-            lab.playbook.networks[n].driver is not Driver.BRIDGE or source.host == target.host
-            for n in shared(source, target)
-        )
+        return any(spans(lab, n) or source.host == target.host for n in shared(lab, source, target))
 
     @abstractmethod
     def between(self, lab: Lab, facts: Facts, source: Spot, target: Spot) -> Iterable[Check]:
         """Return the checks for one pair that runs."""
 
 
-def shared(one: Container, other: Container) -> tuple[str, ...]:
-    """Return the networks that both containers are on."""
-    return tuple(n for n in one.networks if n in other.networks)
+def shared(lab: Lab, one: Container, other: Container) -> tuple[str, ...]:
+    """Return the networks that both containers are on, Docker's default bridge among them on one host."""
+    found, others = lab.playbook.attached(one), lab.playbook.attached(other)
+    return tuple(n for n in found if n in others and (n != BRIDGE or one.host == other.host))
+
+
+def spans(lab: Lab, network: str) -> bool:
+    """Whether a network goes on from one host to the next; a bridge, Docker's own too, is each host's own."""
+    declared = lab.playbook.networks.get(network)
+    return declared is not None and declared.driver is not Driver.BRIDGE
 
 
 def shared_overlay(lab: Lab, one: Container, other: Container) -> str:
     """Return the first overlay that both containers are on, "" where there is none."""
-    return next((n for n in shared(one, other) if lab.playbook.networks[n].driver is Driver.OVERLAY), "")
+    networks = lab.playbook.networks
+    return next((n for n in shared(lab, one, other) if n in networks and networks[n].driver is Driver.OVERLAY), "")

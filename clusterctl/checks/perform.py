@@ -47,7 +47,7 @@ def perform(lab: Lab, facts: Facts, doors: Doors, parallel: int = PARALLEL) -> R
     """
     started = time.monotonic()
     findings = look(checks_of(lab, facts), doors, parallel)
-    title = lab.playbook.lesson or lab.playbook.name
+    title = str(lab.playbook.lesson or lab.playbook.name)
     return Report(lab.name, findings, title, time.monotonic() - started)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
-from clusterctl.checks.check import Check, Pairs, Spot, Verdict, failed, ok, shared, unknown
+from clusterctl.checks.check import Check, Pairs, Spot, Verdict, failed, ok, settled, shared, unknown
 from clusterctl.checks.probe import QUICK, InContainer, Ran, last_line
 
 if TYPE_CHECKING:
@@ -39,8 +39,13 @@ class Ping(Pairs):
 
     def between(self, lab: Lab, facts: Facts, source: Spot, target: Spot) -> Iterable[Check]:
         """Return one check. One packet is enough to prove that it works, never that it does not."""
-        networks = shared(source.container, target.container) or target.container.networks
-        addresses = tuple(target.ip(n) for n in networks)
+        networks = shared(lab, source.container, target.container)
+        addresses = tuple(target.ip(n) for n in networks) or target.addresses
+        subject = f"{source.name} → {target.name}"
+        if not addresses:
+            expected = f"{target.name} has an address"
+            yield settled(self.kind, subject, expected, failed("it has none, so nothing can be sent to it"))
+            return
         called = target.name if self.by is By.NAME else addresses[0]
         packets = ("-c", "1", "-W", "1") if self.succeeds else ("-c", "3", "-i", "0.2", "-W", "1")
         probe = InContainer(
@@ -65,7 +70,6 @@ class Ping(Pairs):
 
         by = f"by {self.by} ({called})"
         expected = f"{target.name} answers {by}" if self.succeeds else f"{target.name} does not answer {by}"
-        subject = f"{source.name} → {target.name}"
         if self.succeeds:
             yield Check(self.kind, subject, expected, (probe,), decide)
         else:
@@ -82,6 +86,7 @@ class Echo:
     received: int = 0
     milliseconds: str = ""
     unknown_name: bool = False
+    no_route: bool = False
     last: str = ""
     cut: bool = False
 
@@ -104,6 +109,7 @@ def read_ping(answer: Ran) -> Echo:
         received=int(count[2]) if count else 0,
         milliseconds=time[1] if time else "",
         unknown_name=bool(unknown_name) and not count,
+        no_route=bool(re.search(r"^ping: (sendto|connect): Network (is )?unreachable", text, re.MULTILINE)),
         last=last_line(text),
         cut=answer.cut,
     )
@@ -113,6 +119,8 @@ def _reached(echo: Echo, target: Spot, addresses: tuple[str, ...], between: str,
     if echo.unknown_name or (echo.cut and not echo.address):
         why = echo.last or f"not resolved within {QUICK:g} s"
         return failed(f"the name is not known: {why}", f"docker exec {source} nslookup {target.name} 127.0.0.11")
+    if echo.no_route and echo.address in addresses:
+        return failed(f"{echo.last}: no route leads to {echo.address}", f"docker exec {source} ip route")
     if not echo.sent or not echo.address:
         return unknown(f"ping did not send a packet: {echo.last or f'exit {echo.exit_code}'}")
     if echo.address not in addresses:
@@ -133,6 +141,8 @@ def _not_reached(echo: Echo, target: Spot, addresses: tuple[str, ...]) -> Verdic
         return failed(f"{echo.address} answered: {echo.received} of {echo.sent} packets came back")
     if echo.unknown_name:
         return ok(f"{echo.last}; {runs}")
+    if echo.no_route and echo.address in addresses:
+        return ok(f"{echo.last}: no route leads to {echo.address}; {runs}")
     if not echo.sent or echo.exit_code == 0 or echo.cut:
         return unknown(f"ping did not say that nothing came back: {echo.last or f'exit {echo.exit_code}'}")
     if echo.address not in addresses:

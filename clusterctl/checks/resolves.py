@@ -26,7 +26,7 @@ class Resolves(Pairs):
 
     def between(self, lab: Lab, facts: Facts, source: Spot, target: Spot) -> Iterable[Check]:
         """Return one check: what the DNS answers, and that the container asks this DNS at all."""
-        networks = shared(source.container, target.container)
+        networks = shared(lab, source.container, target.container)
         addresses, first = {target.ip(n) for n in networks}, next(iter(networks), "")
         subject = f"{source.name} → {target.name}"
         expected = f"{target.name} is {', '.join(sorted(addresses)) or 'known'} to Docker's DNS ({DNS})"

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from clusterctl.model.facts import Facts
+    from clusterctl.model.playbook import Attachment
     from clusterctl.plan.command import Command
     from clusterctl.plan.door import Door
 
@@ -61,9 +62,10 @@ class CreateNetwork(Action):
 
 @dataclass(frozen=True, kw_only=True)
 class RemoveNetwork(Action):
-    """Remove a Docker network."""
+    """Remove a Docker network. everywhere: it goes from every host, as the store shows it to each."""
 
     name: str
+    everywhere: bool = False
 
     def shell(self) -> str:
         """Return `docker network rm …`."""
@@ -81,6 +83,14 @@ class RemoveNetwork(Action):
                 time.sleep(0.2)
             else:
                 return f"{self.name} removed"
+
+    def predict(self, facts: Facts) -> Facts:
+        """Return the facts without it."""
+        for host in facts.hosts.values():
+            if host.docker and (self.everywhere or host.name == self.host):
+                left = {name: n for name, n in host.docker.networks.items() if name != self.name}
+                facts = facts.with_host(replace(host, docker=replace(host.docker, networks=left)))
+        return super().predict(facts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,20 +112,41 @@ class Disconnect(Action):
 
 @dataclass(frozen=True, kw_only=True)
 class RunContainer(Action):
-    """Create a container on its networks and start it."""
+    """Create a container and start it, then connect it to the further networks that it is on.
+
+    mode: what Docker takes for a network besides those of the user's own, "" where the first of them is meant.
+    """
 
     name: str
     image: str
     argv: tuple[str, ...]
-    networks: tuple[str, ...]
+    networks: Mapping[str, Attachment] = field(default_factory=dict)
+    mode: str = ""
+    links: Mapping[str, str] = field(default_factory=dict)
+    publish: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def first(self) -> str:
+        """What it is run with as its network."""
+        return self.mode or next(iter(self.networks))
+
+    @property
+    def later(self) -> Mapping[str, Attachment]:
+        """The networks that it is connected to once it runs."""
+        return {name: attachment for name, attachment in self.networks.items() if name != self.first}
 
     def shell(self) -> str:
         """Return `docker run …` and a `docker network connect …` for each further network."""
-        words = ["docker", "run", "--detach", "--name", self.name, "--network", self.networks[0]]
-        first = shlex.join([*words, *_pairs("--label", self.labels), self.image, *self.argv])
-        rest = [shlex.join(["docker", "network", "connect", n, self.name]) for n in self.networks[1:]]
-        return "\n".join([first, *rest])
+        words = ["docker", "run", "--detach", "--name", self.name, "--network", self.first]
+        words += _attaching(self.networks.get(self.first), "--network-alias")
+        words += [w for name, alias in self.links.items() for w in ("--link", f"{name}:{alias}")]
+        words += [w for ports in self.publish for w in ("--publish", ports)]
+        lines = [shlex.join([*words, *_pairs("--label", self.labels), self.image, *self.argv])]
+        for network, attachment in self.later.items():
+            how = _attaching(attachment, "--alias")
+            lines.append(shlex.join(["docker", "network", "connect", *how, network, self.name]))
+        return "\n".join(lines)
 
     def perform(self, door: Door) -> str:
         """Run it; where a crash left Docker with sandboxes that are gone, after a second start of Docker."""
@@ -131,9 +162,31 @@ class RunContainer(Action):
         return f"{self.name} started"
 
     def _run(self, door: Door) -> None:
-        door.docker.run(self.name, self.image, self.argv, network=self.networks[0], labels=self.labels, options={})
-        for network in self.networks[1:]:
-            door.docker.connect(network, self.name)
+        options: dict[str, object] = {}
+        if self.links:
+            options["links"] = dict(self.links)
+        if self.publish:
+            pairs = (ports.split(":") for ports in self.publish)
+            options["port_bindings"] = {int(inner): int(outer) for outer, inner in pairs}
+        door.docker.run(
+            self.name,
+            self.image,
+            self.argv,
+            network=self.first,
+            labels=self.labels,
+            options=options,
+            attachment=self.networks.get(self.first),
+        )
+        for network, attachment in self.later.items():
+            door.docker.connect(network, self.name, attachment)
+
+
+def _attaching(attachment: Attachment | None, alias: str) -> list[str]:
+    """Return the options for how a container is on a network."""
+    if attachment is None:
+        return []
+    address = ["--ip", attachment.address] if attachment.address else []
+    return [*address, *(word for name in attachment.aliases for word in (alias, name))]
 
 
 @dataclass(frozen=True, kw_only=True)

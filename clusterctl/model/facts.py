@@ -79,7 +79,10 @@ class NetworkFacts:
 
 @dataclass(frozen=True, slots=True)
 class ContainerFacts:
-    """A container: `state` in Docker's words; `networks` maps a network's name to (ip, mac)."""
+    """A container: `state` in Docker's words; `networks` maps a network's name to (ip, mac).
+
+    mode: what it was run with as its network, in Docker's words, such as `bridge` or `container:ID`.
+    """
 
     id: str
     name: str
@@ -87,6 +90,7 @@ class ContainerFacts:
     state: str
     labels: Mapping[str, str] = field(default_factory=dict)
     networks: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    mode: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from clusterctl.model.text import NO_TEXT, Text
+
 
 class Severity(StrEnum):
     """How a check ended. UNKNOWN: it could not be looked at, which is never as good as OK."""
@@ -27,6 +29,7 @@ class Finding:
     check: the kind of the check. subject: what it is about, such as "qyt1 → qyt2".
     hint: the next thing to type, where there is one.
     commands: what a person would type to see the same, each prefixed with its host.
+    why: why it is so, for learners.
     """
 
     check: str
@@ -36,6 +39,7 @@ class Finding:
     seen: str
     hint: str = ""
     commands: tuple[str, ...] = ()
+    why: Text = NO_TEXT
 
     @property
     def holds(self) -> bool:

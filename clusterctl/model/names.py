@@ -245,6 +245,24 @@ NetworkName = Annotated[
         (ALL, "bridge", "host", "none", "ingress", "docker_gwbridge"),
     ),
 ]
+NetworkMode = Annotated[
+    str,
+    Shape(
+        "a network mode",
+        "bridge|host|none|container:[a-zA-Z0-9][a-zA-Z0-9_.-]+",
+        "bridge, host, none, container:NAME",
+        73,
+    ),
+]
+Link = Annotated[
+    str,
+    Shape(
+        "a link",
+        "[a-zA-Z0-9][a-zA-Z0-9_.-]+(?::[a-zA-Z0-9][a-zA-Z0-9_.-]+)?",
+        "CONTAINER, or CONTAINER:NAME where it is to be known by another name",
+        127,
+    ),
+]
 OptionName = Annotated[
     str,
     Shape(
@@ -278,6 +296,11 @@ Url = Annotated[
     ),
 ]
 Sha256 = Annotated[str, Shape("a SHA-256 checksum", "[0-9a-f]{64}", "64 digits of 0-9 and a-f", 64)]
+_PORT = "(?:[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+Publish = Annotated[
+    str,
+    Shape("a pair of ports", f"{_PORT}:{_PORT}", 'HOST:CONTAINER, each from 1 to 65535, such as "8080:80"', 11),
+]
 ImageTag = Annotated[
     str,
     Shape("an image", _TAG, "such as alpine:3.20 or registry.example.org/team/web:1", 255),

@@ -7,7 +7,16 @@ from ipaddress import IPv4Network
 from itertools import combinations
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, SerializeAsAny, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    Discriminator,
+    Field,
+    PrivateAttr,
+    SerializeAsAny,
+    Tag,
+    model_validator,
+)
 
 from clusterctl.model.inventory import ProviderName, Role, inventory_schema
 from clusterctl.model.names import (
@@ -19,10 +28,13 @@ from clusterctl.model.names import (
     ImageTag,
     IPv4,
     LessonName,
+    Link,
     Listed,
+    NetworkMode,
     NetworkName,
     OptionName,
     OrEmpty,
+    Publish,
     Subnet,
     Value,
     as_ipv4,
@@ -33,9 +45,10 @@ from clusterctl.model.names import (
     wrong,
 )
 from clusterctl.model.source import Document, meant, parse
+from clusterctl.model.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from typing import Self
 
     from clusterctl.model.inventory import Inventory
@@ -101,6 +114,41 @@ PROBE = Image(tag="clusterctl/probe:1", build="busybox")
 """The image of containers that name none: small, made on the host, with ping and a shell."""
 
 
+class Attachment(Value):
+    """How a container is on one network."""
+
+    address: Annotated[IPv4, OrEmpty] = Field(default="", description="Its address there; Docker picks one without it.")
+    aliases: Annotated[tuple[DockerName, ...], Listed] = Field(
+        default=(), description="Further names that it has there."
+    )
+
+
+def _form(value: Any) -> str:
+    return "mapping" if isinstance(value, dict) else "list"
+
+
+def _attached(value: tuple[str, ...] | dict[str, Attachment | None]) -> dict[str, Attachment]:
+    if not value:
+        raise wrong("must have at least one in it")
+    given = value if isinstance(value, dict) else dict.fromkeys(value)
+    return {name: attachment or Attachment() for name, attachment in given.items()}
+
+
+if TYPE_CHECKING:
+    Attached = dict[str, Attachment]
+else:
+    Attached = Annotated[
+        Annotated[tuple[NetworkName, ...], Listed, Tag("list")]
+        | Annotated[dict[NetworkName, Attachment | None], Tag("mapping")],
+        Discriminator(_form),
+        AfterValidator(_attached),
+    ]
+"""Networks as a list of their names, or as a mapping that says more of each; always a mapping once read."""
+
+BRIDGE, HOST, NONE, CONTAINER = "bridge", "host", "none", "container:"
+"""Docker's own networks: what `docker run --network` takes besides the names of the user's."""
+
+
 class ContainerEntry(Value):
     """One container, as it is written below its name."""
 
@@ -109,10 +157,35 @@ class ContainerEntry(Value):
         default=PROBE.tag,
         description="One of `images`, or one to be pulled; a small one with ping unless given.",
     )
-    networks: Annotated[tuple[NetworkName, ...], Listed] = Field(
-        description="The networks that it is on, the first one first."
+    network_mode: Annotated[NetworkMode, OrEmpty] = Field(
+        default="",
+        description="Instead of networks of your own: Docker's default bridge, the host's network, none, "
+        "or that of another container (`container:NAME`).",
+    )
+    networks: Attached = Field(
+        default={},
+        description="The networks that it is on, the first one first; it is connected to the further ones once it "
+        "runs. With `network_mode: bridge` it is connected to all of them so.",
+    )
+    links: Annotated[tuple[Link, ...], Listed] = Field(
+        default=(), description="Containers on the default bridge that it knows by name, as `--link` does."
+    )
+    publish: Annotated[tuple[Publish, ...], Listed] = Field(
+        default=(), description="Ports of the host that lead to it: HOST:CONTAINER."
     )
     command: tuple[str, ...] = Field(default=(), description="What it runs, word by word; it just stays unless given.")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if not self.networks and not self.network_mode:
+            raise wrong("must say what network it is on", "networks, network_mode")
+        own = self.network_mode not in ("", BRIDGE)
+        for key, has in (("networks", self.networks), ("links", self.links), ("publish", self.publish)):
+            if own and has:
+                raise wrong(f"cannot have {key} with network_mode {shown(self.network_mode)}")
+        if self.links and self.network_mode != BRIDGE:
+            raise wrong(f"links are for the default bridge alone: with network_mode {BRIDGE}")
+        return self
 
 
 class Container(ContainerEntry):
@@ -120,9 +193,42 @@ class Container(ContainerEntry):
 
     name: DockerName
 
+    @property
+    def shares(self) -> str:
+        """The name of the container whose network it shares, "" where it has one of its own."""
+        return self.network_mode.removeprefix(CONTAINER) if self.network_mode.startswith(CONTAINER) else ""
+
+    @property
+    def linked(self) -> dict[str, str]:
+        """The containers that it is linked to, each with the name that it knows it by."""
+        return {name: alias or name for name, _, alias in (link.partition(":") for link in self.links)}
+
+    @property
+    def leans_on(self) -> tuple[str, ...]:
+        """The containers that must run before it."""
+        return (self.shares,) if self.shares else tuple(self.linked)
+
+    @property
+    def attached(self) -> tuple[str, ...]:
+        """The networks that it has an address of its own on, Docker's default bridge among them."""
+        return ((BRIDGE,) if self.network_mode == BRIDGE else ()) + tuple(self.networks)
+
 
 class Expectation(Value):
     """Something that must hold. Each kind is a subclass in `clusterctl.checks`, named by its key."""
+
+    _why: Text = PrivateAttr(default=Text())
+
+    @property
+    def why(self) -> Text:
+        """Why it is so, for learners."""
+        return self._why
+
+    def because(self, why: Text) -> Self:
+        """Return the same expectation with this reason."""
+        same = self.model_copy()
+        same._why = why
+        return same
 
     def containers(self) -> tuple[str, ...]:
         """Return the containers that it names; "all" stands for each."""
@@ -139,7 +245,9 @@ class Expectation(Value):
 
 class _Common(Value):
     name: LessonName = Field(description="The playbook's name: lower case letters, digits and '-'.")
-    lesson: str = Field(default="", description="What there is to learn from it, in a sentence.")
+    chapter: int = Field(default=0, ge=0, le=99, description="Its place in the course; 0 where it has none.")
+    lesson: Text = Field(default=Text(), description="What there is to learn from it, in a sentence.")
+    about: Text = Field(default=Text(), description="What learners read before they begin.")
 
 
 class PlaybookFile(_Common):
@@ -159,6 +267,28 @@ class Playbook(_Common):
     containers: dict[str, Container] = Field(default={})
     expect: tuple[SerializeAsAny[Expectation], ...] = ()
 
+    def in_order(self, host: str = "") -> tuple[Container, ...]:
+        """Return the containers (of one host), each after those that it leans on; else as they are written."""
+        found: dict[str, Container] = {}
+
+        def put(container: Container) -> None:
+            for name in container.leans_on:
+                put(self.containers[name])
+            found.setdefault(container.name, container)
+
+        for container in self.containers.values():
+            put(container)
+        return tuple(c for c in found.values() if host in ("", c.host))
+
+    def attached(self, container: Container) -> tuple[str, ...]:
+        """Return the networks that a container has an address on, its own or by the one that it shares it with."""
+        return (self.containers[container.shares] if container.shares else container).attached
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The hosts that it needs."""
+        return tuple(sorted({c.host for c in self.containers.values()}))
+
 
 def load_playbook(text: str, file: str, kinds: Mapping[str, type[Expectation]]) -> Playbook:
     """Read a playbook.
@@ -170,7 +300,7 @@ def load_playbook(text: str, file: str, kinds: Mapping[str, type[Expectation]]) 
     written = document.salvage(PlaybookFile, {"name": "playbook"})
     _check_networks(written.networks, document)
     _check_images(document)
-    _check_containers(written.containers, document)
+    _check_containers(written, document)
     expect = [_expectation(i, item, kinds, document) for i, item in enumerate(written.expect)]
     document.finish()
     images = {tag: Image(tag=tag, **entry.model_dump(exclude_unset=True)) for tag, entry in written.images.items()}
@@ -178,8 +308,7 @@ def load_playbook(text: str, file: str, kinds: Mapping[str, type[Expectation]]) 
         tag = container.image
         images.setdefault(tag, PROBE if tag == PROBE.tag else Image(tag=tag, pull=tag))
     return Playbook(
-        name=written.name,
-        lesson=written.lesson,
+        **{key: getattr(written, key) for key in _Common.model_fields},
         networks={n: Network(name=n, **e.model_dump(exclude_unset=True)) for n, e in written.networks.items()},
         images=images,
         containers={n: Container(name=n, **e.model_dump(exclude_unset=True)) for n, e in written.containers.items()},
@@ -204,13 +333,91 @@ def _check_images(document: Document) -> None:
             document.add(("images", tag), f"is the same image as {shown(first)}")
 
 
-def _check_containers(containers: Mapping[str, ContainerEntry], document: Document) -> None:
-    for name, container in containers.items():
+def _check_containers(written: PlaybookFile, document: Document) -> None:
+    for name, container in written.containers.items():
         place = ("containers", name)
-        for i, network in enumerate(container.networks):
-            _check_known("network", network, document.names("networks"), (*place, "networks", i), document)
+        for network, where in _where(container, (*place, "networks"), document):
+            _check_known("network", network, document.names("networks"), where, document)
         if container.command and (not container.command[0] or container.command[0].startswith("-")):
             document.add((*place, "command", 0), f"{shown(container.command[0])} is not a program")
+        _check_leaning(Container(name=name, **container.model_dump(exclude_unset=True)), written.containers, document)
+    _check_addresses(written, document)
+    _check_ports(written.containers, document)
+
+
+def _where(container: ContainerEntry, place: Path, document: Document) -> Iterator[tuple[str, Path]]:
+    """Return the networks of a container, each with its place in the file."""
+    listed = not any((*place, name) in document.lines for name in container.networks)
+    for i, name in enumerate(container.networks):
+        yield name, (*place, i if listed else name)
+
+
+def _check_leaning(container: Container, known: Mapping[str, ContainerEntry], document: Document) -> None:
+    """Note containers that one leans on which are not there for it."""
+    key = "network_mode" if container.shares else "links"
+    for name in container.leans_on:
+        place: Path = ("containers", container.name, key)
+        if key == "links":
+            place = (*place, list(container.linked).index(name))
+        other = known.get(name)
+        if other is None:
+            _check_known("container", name, document.names("containers"), place, document)
+        elif name == container.name:
+            document.add(place, "must be another container, not itself")
+        elif other.host != container.host:
+            document.add(place, f"{name} is on {other.host}: both must be on one host")
+        elif key == "links" and other.network_mode != BRIDGE:
+            document.add(place, f"{name} is not on the default bridge: it needs network_mode {BRIDGE}")
+        elif key == "network_mode" and other.network_mode.startswith(CONTAINER):
+            document.add(place, f"{name} has no network of its own either")
+    if circle := _circle(container.name, known):
+        document.add(("containers", container.name, key), f"each must run before the other: {' → '.join(circle)}")
+
+
+def _circle(name: str, known: Mapping[str, ContainerEntry]) -> tuple[str, ...]:
+    """Return the way from a container over those that it leans on back to itself, () where there is none."""
+    ways: list[tuple[str, ...]] = [(name,)]
+    seen = set[str]()
+    while ways:
+        way = ways.pop()
+        entry = known.get(way[-1])
+        for link in entry.links if entry else ():
+            other = link.partition(":")[0]
+            if other == name and len(way) > 1:
+                return (*way, name)
+            if other not in seen:
+                seen.add(other)
+                ways.append((*way, other))
+    return ()
+
+
+def _check_addresses(written: PlaybookFile, document: Document) -> None:
+    """Note addresses that a network does not have, or that two containers would have."""
+    taken: dict[tuple[str, str, str], str] = {}
+    for name, container in written.containers.items():
+        for network, attachment in container.networks.items():
+            declared, address = written.networks.get(network), attachment.address
+            if not declared or not address:
+                continue
+            place = ("containers", name, "networks", network, "address")
+            if why := inside(address, declared.subnet):
+                document.add(place, f"{why} (networks.{network}.subnet)")
+            elif address == declared.gateway:
+                document.add(place, f"{shown(address)} is the gateway of {network}")
+            # A bridge is each host's own; any other network may join the hosts.
+            reach = container.host if declared.driver is Driver.BRIDGE else ALL
+            first = taken.setdefault((network, reach, address), name)
+            if first != name:
+                document.add(place, f"{shown(address)} is the address of {first}")
+
+
+def _check_ports(containers: Mapping[str, ContainerEntry], document: Document) -> None:
+    taken: dict[tuple[str, str], str] = {}
+    for name, container in containers.items():
+        for i, ports in enumerate(container.publish):
+            first = taken.setdefault((container.host, ports.partition(":")[0]), name)
+            if first != name:
+                document.add(("containers", name, "publish", i), f"the port of {container.host} leads to {first}")
 
 
 def _check_known(what: str, name: str, known: Iterable[str], place: Path, document: Document) -> None:
@@ -224,6 +431,10 @@ def _expectation(
     index: int, item: Any, kinds: Mapping[str, type[Expectation]], document: Document
 ) -> Expectation | None:
     place: Path = ("expect", index)
+    why: Text | None = None
+    if isinstance(item, dict) and "why" in item:
+        why, _ = document.read(Text, item["why"], (*place, "why"))
+        item = {key: value for key, value in item.items() if key != "why"}
     if not isinstance(item, dict) or len(item) != 1:
         document.add(place, "must be one kind of expectation and its values, as in  - ping: {from: a1, to: a2}")
         return None
@@ -238,7 +449,7 @@ def _expectation(
             _check_named("container", name, document.names("containers"), place, document)
         for name in expectation.networks():
             _check_named("network", name, document.names("networks"), place, document)
-    return expectation
+    return expectation.because(why) if expectation and why else expectation
 
 
 def _check_named(what: str, name: str, known: Iterable[str], place: Path, document: Document) -> None:
@@ -304,15 +515,17 @@ def _close(node: Any) -> None:
 def _playbook_schema(kinds: Mapping[str, type[Expectation]]) -> dict[str, Any]:
     from pydantic.json_schema import models_json_schema
 
-    models: list[type[BaseModel]] = [PlaybookFile, *kinds.values()]
+    models: list[type[BaseModel]] = [PlaybookFile, Text, *kinds.values()]
     refs, shared = models_json_schema([(model, "validation") for model in models])
     definitions = shared["$defs"]
     schema: dict[str, Any] = definitions.pop("PlaybookFile")
     schema["properties"]["expect"]["items"] = {
         "type": "object",
-        "properties": {kind: refs[model, "validation"] for kind, model in kinds.items()},
-        "minProperties": 1,
-        "maxProperties": 1,
+        "properties": {
+            **{kind: refs[model, "validation"] for kind, model in kinds.items()},
+            "why": refs[Text, "validation"],
+        },
+        "oneOf": [{"required": [kind]} for kind in kinds],
         "additionalProperties": False,
     }
     return {**schema, "$defs": definitions}

@@ -47,6 +47,12 @@ class Report:
             "seconds": round(self.seconds, 3),
             "counts": {str(s): n for s, n in self.counts.items()},
             "findings": [
-                {**asdict(f), "severity": str(f.severity), "commands": list(f.commands)} for f in self.findings
+                {
+                    **asdict(f),
+                    "severity": str(f.severity),
+                    "commands": list(f.commands),
+                    "why": f.why.model_dump(exclude_defaults=True),
+                }
+                for f in self.findings
             ],
         }

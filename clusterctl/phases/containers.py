@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from clusterctl.commands import docker
 from clusterctl.model.facts import ContainerFacts
 from clusterctl.model.lab import LABEL
+from clusterctl.model.playbook import CONTAINER, HOST, NONE
+from clusterctl.phases.networks import other
 from clusterctl.plan.phase import Noop, Section, steps
 
 if TYPE_CHECKING:
@@ -29,7 +31,10 @@ SPEC = "clusterctl.spec"
 
 def digest(container: Container) -> str:
     """Return a short digest of everything that makes a container what it is."""
-    said = [container.image, list(container.command), list(container.networks)]
+    said: list[object] = [container.image, list(container.command), list(container.networks)]
+    more = container.model_dump(include={"network_mode", "networks", "links", "publish"}, exclude_defaults=True)
+    if more.keys() - {"networks"} or any(more.get("networks", {}).values()):
+        said.append(more)
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:12]
 
 
@@ -37,29 +42,58 @@ def _with_container(container: Container, labels: dict[str, str]) -> Effect:
     def effect(facts: HostFacts) -> HostFacts:
         if facts.docker is None:
             return facts
+        known = facts.docker.containers
+        shared = known.get(container.shares)
+        mode = f"{CONTAINER}{shared.id}" if shared else container.network_mode
+        networks = container.attached or ((mode,) if mode in (HOST, NONE) else ())
         made = ContainerFacts(
-            "", container.name, container.image, "running", labels, dict.fromkeys(container.networks, FORESEEN)
+            "", container.name, container.image, "running", labels, dict.fromkeys(networks, FORESEEN), mode
         )
-        return replace(
-            facts, docker=replace(facts.docker, containers={**facts.docker.containers, container.name: made})
-        )
+        return replace(facts, docker=replace(facts.docker, containers={**known, container.name: made}))
 
     return effect
 
 
-def misfit(lab: Lab, host: str, found: ContainerFacts) -> str:
-    """Return why a container of the lab on `host` must go before the playbook's run, "" when it fits."""
+def misfits(lab: Lab, host: str, daemon: DockerFacts) -> dict[str, str]:
+    """Return the lab's containers on `host` that must go before the playbook's run, each with the reason."""
+    mine = {c.name: c for c in daemon.containers.values() if c.labels.get(LABEL) == lab.name}
+    going = {name: why for name, found in mine.items() if (why := _misfit(lab, host, daemon, found))}
+    # What leans on a container that is made anew is made anew after it.
+    for container in lab.playbook.in_order(host):
+        gone = next((n for n in container.leans_on if n in going or n not in mine), "")
+        if gone and container.name in mine:
+            going.setdefault(container.name, f"which leans on {gone}")
+    return going
+
+
+def _misfit(lab: Lab, host: str, daemon: DockerFacts, found: ContainerFacts) -> str:
     wanted = lab.playbook.containers.get(found.name)
     if wanted is None or wanted.host != host:
         return "which is not in the playbook"
     # Not `docker start`: after a crash its sandbox refers to a namespace that is gone.
     if found.state != "running":
         return f"which is {found.state}"
-    if found.labels.get(SPEC) != digest(wanted) or not set(wanted.networks) <= set(found.networks):
+    if found.labels.get(SPEC) != digest(wanted) or not set(wanted.attached) <= set(found.networks):
         return "which is other than the playbook says"
+    return _astray(lab, daemon, wanted, found)
+
+
+def _astray(lab: Lab, daemon: DockerFacts, wanted: Container, found: ContainerFacts) -> str:
+    """Return how one that runs as it was told to is on other wires than it should be by now."""
+    shared = daemon.containers.get(wanted.shares)
+    if shared and found.mode != f"{CONTAINER}{shared.id}":
+        return f"which shares the network of a {wanted.shares} that is gone"
     # A start that failed half-way can leave a container that runs and is on no wire.
-    bare = [n for n in wanted.networks if not found.networks[n][0]]
-    return f"which has no address on {', '.join(bare)}" if bare else ""
+    bare = [n for n in wanted.attached if not found.networks[n][0]]
+    return f"which has no address on {', '.join(bare)}" if bare else _on_another(lab, daemon, wanted)
+
+
+def _on_another(lab: Lab, daemon: DockerFacts, wanted: Container) -> str:
+    for name in wanted.networks:
+        network = daemon.networks.get(name)
+        if network and network.labels.get(LABEL) == lab.name and other(lab.playbook.networks[name], network):
+            return f"whose network {name} is made anew"
+    return ""
 
 
 class ClearContainers:
@@ -74,14 +108,12 @@ class ClearContainers:
     def plan(self, lab: Lab, facts: Facts) -> Iterator[Action | Noop]:
         """Remove what stopped, what changed, and what the playbook no longer names."""
         for host, found in facts.hosts.items():
-            mine = [
-                c for c in (found.docker.containers.values() if found.docker else ()) if c.labels.get(LABEL) == lab.name
-            ]
+            going = misfits(lab, host, found.docker) if found.docker else {}
+            mine = found.docker and any(c.labels.get(LABEL) == lab.name for c in found.docker.containers.values())
             yield from steps(
                 [
-                    docker.RemoveContainer(host=host, title=f"remove container {c.name}, {why}", name=c.name)
-                    for c in mine
-                    if (why := misfit(lab, host, c))
+                    docker.RemoveContainer(host=host, title=f"remove container {name}, {why}", name=name)
+                    for name, why in going.items()
                 ],
                 host,
                 "every container there fits" if mine else "no container of this lab",
@@ -100,7 +132,7 @@ class RunContainers:
             daemon = facts.docker(host)
             if daemon is None:
                 continue
-            wanted = [c for c in lab.playbook.containers.values() if c.host == host]
+            wanted = lab.playbook.in_order(host)
             for container in wanted:
                 if container.name in daemon.containers:
                     yield Noop(host, f"container {container.name} is running")
@@ -128,6 +160,9 @@ class RunContainers:
             image=container.image,
             argv=container.command,
             networks=container.networks,
+            mode=container.network_mode,
+            links=container.linked,
+            publish=container.publish,
             labels=labels,
             effect=_with_container(container, labels),
         )

@@ -15,7 +15,7 @@ from clusterctl.plan.action import Run, WaitFor
 from clusterctl.plan.phase import Noop, Section, steps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from clusterctl.model.facts import Facts, HostFacts
     from clusterctl.model.lab import Lab
@@ -57,7 +57,7 @@ def _with_network(network: Network, lab: str, scope: str) -> Effect:
     return effect
 
 
-def _other(network: Network, found: NetworkFacts) -> str:
+def other(network: Network, found: NetworkFacts) -> str:
     """Return how the network that is there differs from the playbook's, "" where it does not."""
     if (found.driver, found.subnet) != (network.driver, network.subnet):
         return f"{found.driver} {found.subnet}, the playbook wants {network.driver} {network.subnet}"
@@ -86,7 +86,7 @@ class CreateNetworks:
                 steps += self._record_gateway(facts, seers)
             there = {h: n for h in seers if (d := facts.docker(h)) and (n := d.networks.get(network.name))}
             for host, found in there.items():
-                if why := _other(network, found):
+                if why := other(network, found):
                     reasons.append(
                         Reason(
                             host,
@@ -142,6 +142,59 @@ class CreateNetworks:
                 )
 
 
+class ClearNetworks:
+    """Remove the lab's networks that do not fit, before one is created."""
+
+    title = "Remove the networks that do not fit"
+    reads = frozenset({Section.HOST, Section.DOCKER})
+
+    def plan(self, lab: Lab, facts: Facts) -> Iterator[Action | Noop]:
+        """Remove what changed, and what the playbook no longer names: another lesson's."""
+        done: set[str] = set()
+        for host, found in facts.hosts.items():
+            going = {n.name: why for n in _mine(lab, found) if (why := _misfit(lab, host, n))}
+            actions = list(_removal(lab, found, done, going))
+            yield from steps(
+                actions, host, "every network there fits" if _mine(lab, found) else "no network of this lab"
+            )
+
+
+def _misfit(lab: Lab, host: str, found: NetworkFacts) -> str:
+    """Return why a network of the lab on `host` must go, "" when it fits."""
+    wanted = lab.playbook.networks.get(found.name)
+    if wanted is None or host not in DRIVERS[wanted.driver].seen_on(lab, wanted):
+        return "which is not in the playbook"
+    return "which is other than the playbook says" if other(wanted, found) else ""
+
+
+def _mine(lab: Lab, found: HostFacts) -> list[NetworkFacts]:
+    networks = found.docker.networks.values() if found.docker else ()
+    return [n for n in networks if n.labels.get(LABEL) == lab.name]
+
+
+def _removal(lab: Lab, found: HostFacts, done: set[str], going: Mapping[str, str]) -> Iterator[Action]:
+    """Return how the lab's networks of these names go from a host. done: the ids that went already; it grows."""
+    for network in _mine(lab, found):
+        if network.name not in going or network.id in done:
+            continue
+        done.add(network.id)
+        # What is still on it by now belongs to a host that is gone.
+        for endpoint in network.endpoints:
+            yield docker.Disconnect(
+                host=found.name,
+                title=f"drop the endpoint {endpoint.name} of a container that is gone",
+                network=network.name,
+                endpoint=endpoint.name,
+            )
+        why = f", {going[network.name]}" if going[network.name] else ""
+        yield docker.RemoveNetwork(
+            host=found.name,
+            title=f"remove network {network.name}{why}",
+            name=network.name,
+            everywhere=network.scope == "global",
+        )
+
+
 class RemoveNetworks:
     """Remove the networks, stale endpoints first."""
 
@@ -152,25 +205,7 @@ class RemoveNetworks:
         """Remove what carries the lab's label: global ones on one host, local ones on each."""
         done: set[str] = set()
         for host, found in facts.hosts.items():
-            actions: list[Action] = []
-            networks = found.docker.networks.values() if found.docker else ()
-            for network in networks:
-                if network.labels.get(LABEL) != lab.name or network.id in done:
-                    continue
-                done.add(network.id)
-                # What is still on it by now belongs to a host that is gone.
-                actions += [
-                    docker.Disconnect(
-                        host=host,
-                        title=f"drop the endpoint {endpoint.name} of a container that is gone",
-                        network=network.name,
-                        endpoint=endpoint.name,
-                    )
-                    for endpoint in network.endpoints
-                ]
-                actions.append(
-                    docker.RemoveNetwork(host=host, title=f"remove network {network.name}", name=network.name)
-                )
+            actions = list(_removal(lab, found, done, {n.name: "" for n in _mine(lab, found)}))
             if found.docker and GATEWAY_BRIDGE in found.docker.networks and found.records.get(GATEWAY_BRIDGE) == ABSENT:
                 actions.append(docker.RemoveNetwork(host=host, title=f"remove {GATEWAY_BRIDGE}", name=GATEWAY_BRIDGE))
             yield from steps(actions, host, "no network of this lab")

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from clusterctl.model.facts import DockerFacts, Member
+    from clusterctl.model.playbook import Attachment
     from clusterctl.plan.command import Command, Result
 
 
@@ -34,7 +35,7 @@ class DockerDoor(Protocol):
     def remove_network(self, name: str) -> None:
         """Remove a network; quiet when there is none."""
 
-    def connect(self, network: str, container: str) -> None:
+    def connect(self, network: str, container: str, attachment: Attachment | None = None) -> None:
         """Attach a container to one more network."""
 
     def disconnect(self, network: str, endpoint: str) -> None:
@@ -48,8 +49,13 @@ class DockerDoor(Protocol):
         network: str,
         labels: Mapping[str, str],
         options: Mapping[str, object],
+        attachment: Attachment | None = None,
     ) -> None:
-        """Create a container on a network and start it."""
+        """Create a container and start it.
+
+        network: what `docker run --network` takes. options: for the host configuration, by docker-py's names.
+        attachment: how it is on a network of the user's own.
+        """
 
     def start(self, container: str) -> None:
         """Start a container that exists."""

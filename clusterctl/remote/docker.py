@@ -22,12 +22,15 @@ from docker.types import EndpointConfig, IPAMConfig, IPAMPool
 
 from clusterctl.model.errors import HostError, TimedOut
 from clusterctl.model.facts import ContainerFacts, DockerFacts, Endpoint, ImageFacts, NetworkFacts
+from clusterctl.model.playbook import BRIDGE, CONTAINER, HOST, NONE
 from clusterctl.plan.door import Exec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-PREDEFINED = frozenset({"bridge", "host", "none"})
+    from clusterctl.model.playbook import Attachment
+
+PREDEFINED = frozenset({BRIDGE, HOST, NONE})
 CHANNELS = 4
 """Channels kept for API calls at once on one SSH connection."""
 
@@ -173,10 +176,10 @@ class SshDocker:
         with self._calls(f"remove network {name}") as api, contextlib.suppress(docker.errors.NotFound):
             api.remove_network(name)
 
-    def connect(self, network: str, container: str) -> None:
+    def connect(self, network: str, container: str, attachment: Attachment | None = None) -> None:
         """Attach a container to one more network."""
         with self._calls(f"connect {container} to {network}") as api:
-            api.connect_container_to_network(container, network)
+            api.connect_container_to_network(container, network, **_endpoint(attachment))
 
     def disconnect(self, network: str, endpoint: str) -> None:
         """Force an endpoint off a network by its name, whether or not its container is still there."""
@@ -191,16 +194,21 @@ class SshDocker:
         network: str,
         labels: Mapping[str, str],
         options: Mapping[str, object],
+        attachment: Attachment | None = None,
     ) -> None:
-        """Create a container on a network and start it."""
+        """Create a container and start it; see `clusterctl.plan.door.DockerDoor`."""
+        ports: Any = options.get("port_bindings", {})
         with self._calls(f"run container {name}") as api:
+            endpoint = EndpointConfig(api._version, **_endpoint(attachment))
+            own = network not in PREDEFINED and not network.startswith(CONTAINER)
             made = api.create_container(
                 image,
                 command=list(command) or None,
                 name=name,
                 labels=dict(labels),
+                ports=list(ports) or None,
                 host_config=api.create_host_config(network_mode=network, **options),
-                networking_config=api.create_networking_config({network: EndpointConfig(api._version)}),
+                networking_config=api.create_networking_config({network: endpoint}) if own else None,
             )
             api.start(made["Id"])
 
@@ -279,6 +287,13 @@ class SshDocker:
             return found
 
 
+def _endpoint(attachment: Attachment | None) -> dict[str, Any]:
+    """Return how a container is on a network, in docker-py's words."""
+    if attachment is None:
+        return {}
+    return {"ipv4_address": attachment.address or None, "aliases": list(attachment.aliases) or None}
+
+
 def _frames(stream: Any) -> Iterator[bytes]:
     """Take Docker's attach stream apart: eight bytes of head, of which the last four are the length of what follows.
 
@@ -330,4 +345,5 @@ def _container(raw: Mapping[str, Any]) -> ContainerFacts:
         state=raw.get("State", ""),
         labels=raw.get("Labels") or {},
         networks={n: (v.get("IPAddress", ""), v.get("MacAddress", "")) for n, v in networks.items()},
+        mode=(raw.get("HostConfig") or {}).get("NetworkMode", ""),
     )

@@ -7,6 +7,7 @@ import pytest
 from clusterctl.commands import docker
 from clusterctl.model.errors import HostError, InputError
 from clusterctl.model.facts import DockerFacts, ImageFacts
+from clusterctl.model.playbook import Attachment
 from clusterctl.testing import FakeDocker, FakeDoor
 
 AT = {"host": "docker1", "title": "do it"}
@@ -37,7 +38,12 @@ HOSTILE = 'a\'; touch gone; "$(id)" `id` \n-x'
         (docker.Disconnect(**AT, network="n", endpoint="e"), "docker network disconnect --force n e"),
         (
             docker.RunContainer(
-                **AT, name="c", image="i:1", argv=("sh", "-c", "a; b"), networks=("n", "m"), labels={"l": "x"}
+                **AT,
+                name="c",
+                image="i:1",
+                argv=("sh", "-c", "a; b"),
+                networks={"n": Attachment(), "m": Attachment()},
+                labels={"l": "x"},
             ),
             "docker run --detach --name c --network n --label l=x i:1 sh -c 'a; b'\ndocker network connect m c",
         ),
@@ -61,7 +67,7 @@ def test_a_deed_reads_as_one_would_type_it(action, line: str) -> None:
         docker.RemoveNetwork(**AT, name=HOSTILE),
         docker.Disconnect(**AT, network=HOSTILE, endpoint=HOSTILE),
         docker.RunContainer(
-            **AT, name=HOSTILE, image=HOSTILE, argv=(HOSTILE,), networks=(HOSTILE,), labels={"l": HOSTILE}
+            **AT, name=HOSTILE, image=HOSTILE, argv=(HOSTILE,), networks={HOSTILE: Attachment()}, labels={"l": HOSTILE}
         ),
         docker.RemoveContainer(**AT, name=HOSTILE),
         docker.PullImage(**AT, reference=HOSTILE, tag=HOSTILE),
@@ -87,14 +93,18 @@ def test_a_container_is_run_on_its_first_network_and_connected_to_the_rest() -> 
     door = FakeDoor("docker1", docker=daemon)
     for network in ("n", "m"):
         docker.CreateNetwork(**AT, name=network, driver="bridge", subnet="10.0.0.0/24").perform(door)
-    docker.RunContainer(**AT, name="c", image="i", argv=(), networks=("n", "m")).perform(door)
+    docker.RunContainer(**AT, name="c", image="i", argv=(), networks={"n": Attachment(), "m": Attachment()}).perform(
+        door
+    )
     assert daemon.calls[-2:] == ["run c", "connect c to m"]
     assert set(daemon.state.containers["c"].networks) == {"n", "m"}
 
 
 def test_what_docker_refuses_is_an_error_of_the_host() -> None:
     with pytest.raises(HostError, match="network n not found"):
-        docker.RunContainer(**AT, name="c", image="i", argv=(), networks=("n",)).perform(FakeDoor("docker1"))
+        docker.RunContainer(**AT, name="c", image="i", argv=(), networks={"n": Attachment()}).perform(
+            FakeDoor("docker1")
+        )
 
 
 def test_an_archive_that_is_not_there_is_wrong_input(tmp_path: Path) -> None:

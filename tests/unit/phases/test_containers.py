@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from clusterctl.model.facts import ContainerFacts, Endpoint, Facts
 from clusterctl.model.lab import LABEL
+from clusterctl.model.playbook import Attachment
 from clusterctl.phases.containers import SPEC, ClearContainers, RemoveContainers, RunContainers, digest
 from clusterctl.plan.action import Action
 from example import NETWORK, after, both, changed, decide, finished, lab, reasons, titles, with_docker
@@ -34,7 +35,7 @@ def test_each_container_is_run_on_its_host_with_the_lab_s_label() -> None:
     found = steps(empty())
     assert titles(found) == ["docker1: run container qyt1", "docker2: run container qyt2"]
     assert found[0].labels == {LABEL: "ut", SPEC: digest(lab().playbook.containers["qyt1"])}
-    assert found[0].networks == (NETWORK,)
+    assert list(found[0].networks) == [NETWORK]
 
 
 def test_a_finished_host_plans_nothing_and_says_why() -> None:
@@ -74,9 +75,20 @@ def test_a_container_that_runs_without_an_address_is_made_anew() -> None:
 
 def test_the_digest_sees_everything_that_makes_a_container_what_it_is() -> None:
     container = lab().playbook.containers["qyt1"]
-    changes = [{"image": "x:1"}, {"command": ("x",)}, {"networks": ("aa",)}, {"networks": (NETWORK, "aa")}]
+    on = Attachment()
+    changes = [
+        {"image": "x:1"},
+        {"command": ("x",)},
+        {"networks": {"aa": on}},
+        {"networks": {NETWORK: on, "aa": on}},
+        {"networks": {NETWORK: Attachment(address="10.10.10.9")}},
+        {"networks": {NETWORK: Attachment(aliases=("web",))}},
+        {"network_mode": "bridge"},
+        {"network_mode": "bridge", "links": ("web",)},
+        {"publish": ("80:80",)},
+    ]
     digests = {digest(container.model_copy(update=c)) for c in [{}, *changes]}
-    assert len(digests) == 5
+    assert len(digests) == 1 + len(changes)
     assert digest(container.model_copy(update={"host": "docker2"})) == digest(container)
 
 
