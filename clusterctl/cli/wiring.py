@@ -120,7 +120,7 @@ class Doors:
                 self._machine = self._machine or self._provider.door()
                 return self._machine
             if name not in self._ssh:
-                from clusterctl.remote.etcd import Credentials
+                from clusterctl.remote.credentials import Credentials
                 from clusterctl.remote.ssh import SshDoor
 
                 pki = self._lab.state / "pki"

@@ -95,6 +95,8 @@ class SshDocker:
         # A version is given so that nothing is asked before the adapter is mounted.
         self._api = APIClient(base_url="http://docker:1", version="1.41", timeout=within)
         self._api.base_url = "http+docker://ssh"
+        # No proxy and no netrc of the environment has a say here; looking for them takes longer than the call.
+        self._api.trust_env = False
         self._adapter = _Adapter(transport, command, first, within)
         self._api.mount("http+docker://ssh", self._adapter)
         self._api._custom_adapter = self._adapter

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import threading
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -22,18 +21,10 @@ from clusterctl.remote.tunnel import Tunnel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
+
+    from clusterctl.remote.credentials import Credentials
 
 CLIENT_PORT = 2379
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """Files of the controller: the cluster's CA, and a client certificate with its key."""
-
-    ca: Path
-    certificate: Path
-    key: Path
 
 
 class TunnelledEtcd:

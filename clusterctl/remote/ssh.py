@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from clusterctl.plan.door import DockerDoor, EtcdDoor
-    from clusterctl.remote.etcd import Credentials
+    from clusterctl.remote.credentials import Credentials
     from clusterctl.remote.link import Link
 
 SESSIONS = 4

@@ -34,8 +34,7 @@ class LocalProvider:
 
     def present(self, lab: Lab) -> frozenset[str]:
         """Return the nodes that run: the lab's subnet leads elsewhere while its link is not there."""
-        found = read.read(lab)
-        return frozenset(h for h in lab.inventory.hosts if found.link and found.node(h).runs)
+        return read.running(lab) & lab.inventory.hosts.keys()
 
     def door(self) -> MachineDoor:
         """Return the door to this machine."""

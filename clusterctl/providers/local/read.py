@@ -96,6 +96,12 @@ def read(lab: Lab) -> MachineFacts:
     )
 
 
+def running(lab: Lab) -> frozenset[str]:
+    """Return the nodes that run and can be reached: no process is started for it."""
+    names = Names(lab.name)
+    return frozenset(nspawns(names)) if _reached_by(names.link) else frozenset()
+
+
 class _Queries:
     """The few things that only programs can tell, asked side by side."""
 
@@ -190,7 +196,8 @@ def _json(text: str) -> list[dict[str, Any]]:
 
 def _text(path: str) -> str:
     try:
-        return Path(path).read_text(errors="replace")
+        with open(path, errors="replace") as file:  # noqa: PTH123  # thousands of them are read
+            return file.read()
     except OSError:
         return ""
 
@@ -254,11 +261,9 @@ def _markers() -> dict[str, Marker]:
 def nspawns(names: Names) -> dict[str, tuple[int, int]]:
     """Return (nspawn, init) of the lab's nodes, by host. Their folder says whose they are, beyond doubt."""
     found: dict[str, tuple[int, int]] = {}
-    for pid in (p.name for p in Path("/proc").iterdir()):
-        if not pid.isdigit():
-            continue
+    for pid in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208  # there are many of them
         argv = _text(f"/proc/{pid}/cmdline").split("\0")
-        if Path(argv[0]).name != "systemd-nspawn" or "-D" not in argv[:-1]:
+        if not argv[0].endswith("systemd-nspawn") or "-D" not in argv[:-1]:
             continue
         folder, _, root = argv[argv.index("-D") + 1].rpartition("/")
         if root == "root" and folder.startswith(names.folder + "/"):
@@ -301,28 +306,38 @@ def _namespaces(names: Iterable[str]) -> dict[str, Namespace]:
 
 
 def _namespace() -> Namespace:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-
-        def ioctl(what: int, link: str) -> bytes:
-            return fcntl.ioctl(sock, what, struct.pack("256s", link.encode()))
-
-        up = frozenset(
-            link
-            for _, link in socket.if_nameindex()
-            if struct.unpack_from("H", ioctl(_SIOCGIFFLAGS, link), 16)[0] & _IFF_UP
-        )
-        address = ""
-        if "eth0" in up:
-            try:
-                address = socket.inet_ntoa(ioctl(_SIOCGIFADDR, "eth0")[20:24])
-            except OSError:
-                address = ""
+    up = frozenset(link for _, link in socket.if_nameindex() if _is_up(link))
+    address = _address("eth0") if "eth0" in up else ""
     gateway = ""
     for line in _text("/proc/thread-self/net/route").splitlines()[1:]:
         fields = line.split()
         if fields[0] == "eth0" and fields[1] == "00000000":
             gateway = socket.inet_ntoa(struct.pack("<L", int(fields[2], 16)))
     return Namespace(up, address, gateway)
+
+
+def _ioctl(what: int, link: str) -> bytes:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        return fcntl.ioctl(sock, what, struct.pack("256s", link.encode()))
+
+
+def _is_up(link: str) -> bool:
+    return bool(struct.unpack_from("H", _ioctl(_SIOCGIFFLAGS, link), 16)[0] & _IFF_UP)
+
+
+def _address(link: str) -> str:
+    try:
+        return socket.inet_ntoa(_ioctl(_SIOCGIFADDR, link)[20:24])
+    except OSError:
+        return ""
+
+
+def _reached_by(link: str) -> bool:
+    """Whether this machine has the link, and it is up."""
+    try:
+        return _is_up(link)
+    except OSError:
+        return False
 
 
 def _strays(spaces: Iterable[str], names: Names, own: frozenset[str], others: Mapping[str, Marker]) -> tuple[str, ...]:
