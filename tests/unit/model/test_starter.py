@@ -1,7 +1,6 @@
 """The starter inventories are valid as they are, and say what is still to be filled in."""
 
 import pytest
-
 from clusterctl.model import starter
 from clusterctl.model.inventory import load_inventory
 
