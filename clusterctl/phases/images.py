@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from clusterctl.commands import docker
 from clusterctl.model.facts import ImageFacts
 from clusterctl.model.lab import LABEL
+from clusterctl.plan import files
 from clusterctl.plan.action import Run
-from clusterctl.plan.phase import Noop, Section
+from clusterctl.plan.phase import Noop, Section, steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +47,22 @@ class ProvideImages:
             if not missing:
                 yield Noop(host, f"{', '.join(tags)} there already" if tags else "no container runs there")
             for tag in missing:
-                yield self._bring(lab, host, lab.playbook.images[tag])
+                image = lab.playbook.images[tag]
+                yield from self._record(lab, facts, host, image)
+                yield self._bring(lab, host, image)
+
+    def _record(self, lab: Lab, facts: Facts, host: str, image: Image) -> Iterator[Action]:
+        """Note what is about to come without a label of its own, so that `down` knows it."""
+        daemon, records = facts.docker(host), facts.hosts[host].records
+        for tag in () if image.build else dict.fromkeys((image.tag, image.pull or image.tag)):
+            if _noted(tag) not in records and not (daemon and daemon.has_image(tag)):
+                yield Run(
+                    host=host,
+                    title=f"record that image {tag} is not there",
+                    note=True,
+                    command=files.record(_noted(tag), lab.name),
+                    effect=lambda f, tag=tag: f.with_record(_noted(tag), lab.name),  # type: ignore[misc]
+                )
 
     def _bring(self, lab: Lab, host: str, image: Image) -> Action:
         effect = _with_image(image.tag)
@@ -64,17 +81,29 @@ class ProvideImages:
 
 
 class RemoveImages:
-    """Remove the images that clusterctl built."""
+    """Remove the images that the lab built or brought."""
 
     title = "Remove the images"
     reads = frozenset({Section.DOCKER, Section.HOST})
 
     def plan(self, lab: Lab, facts: Facts) -> Iterator[Action | Noop]:
-        """Remove what carries the lab's label."""
+        """Remove what carries the lab's label, and what it noted unless another's container is made of it."""
         for host, found in facts.hosts.items():
-            images = found.docker.images if found.docker else ()
-            tags = [t for i in images if i.labels.get(LABEL) == lab.name for t in i.tags]
-            for tag in tags:
-                yield docker.RemoveImage(host=host, title=f"remove image {tag}", tag=tag)
-            if not tags:
+            if found.docker is None:
                 yield Noop(host, "no image of this lab")
+                continue
+            noted = {n for n, of in found.records.items() if of == lab.name}
+            of_others = {c.image for c in found.docker.containers.values() if c.labels.get(LABEL) != lab.name}
+            images = found.docker.images
+            built = [t for i in images if i.labels.get(LABEL) == lab.name for t in i.tags]
+            came = [t for i in images for t in i.tags if t not in built and _noted(t) in noted and t not in of_others]
+            yield from steps(
+                [docker.RemoveImage(host=host, title=f"remove image {t}", tag=t) for t in (*built, *came)],
+                host,
+                "no image of this lab",
+            )
+
+
+def _noted(tag: str) -> str:
+    """Return the name of the record that an image came with a lab."""
+    return f"images/{quote(tag, safe=':')}"

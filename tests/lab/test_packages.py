@@ -1,5 +1,6 @@
 """Hosts on which nothing is installed are made ready, and are bare again afterwards."""
 
+import base64
 import hashlib
 import http.server
 import re
@@ -119,6 +120,47 @@ def test_an_installation_that_was_cut_short_is_finished(debian12):
         )
         started = debian12.ssh(host, "journalctl -q -u docker -u etcd | grep -c 'Started'")
         assert started == "1\n", "neither started by itself when it was installed"
+
+
+REGISTRY = """\
+set -e; mkdir -p /root/reg; cd /root/reg; apt-get download -qq docker-registry; dpkg-deb -x docker-registry_*.deb .
+cat > c.yml <<'EOF'
+version: 0.1
+storage: {filesystem: {rootdirectory: /root/reg/data}}
+http: {addr: "127.0.0.1:5000"}
+EOF
+systemd-run -q --unit=reg /root/reg/usr/bin/docker-registry serve /root/reg/c.yml
+docker tag clusterctl/probe:1 localhost:5000/probe:1
+for i in 1 2 3 4 5; do docker push -q localhost:5000/probe:1 && break || sleep 1; done
+docker image rm localhost:5000/probe:1
+"""
+
+
+def test_images_come_from_a_registry_or_a_tar_and_go_again(debian12, tmp_path):
+    debian12.ssh("docker1", REGISTRY)
+    archive = tmp_path / "saved.tar"
+    debian12.ssh("docker2", "docker tag clusterctl/probe:1 saved/probe:2; docker save saved/probe:2 > /root/saved.tar")
+    copied = debian12.ssh("docker2", "docker image rm saved/probe:2 >/dev/null; base64 -w0 /root/saved.tar")
+    archive.write_bytes(base64.b64decode(copied))
+    text = (labs.ROOT / "playbooks/overlay.yml").read_text()
+    text = text.replace("docker1, networks", "docker1, image: 'pulled:1', networks")
+    text = text.replace("docker2, networks", "docker2, image: 'saved/probe:2', networks")
+    text += f"images:\n  pulled:1: {{pull: 'localhost:5000/probe:1'}}\n  saved/probe:2: {{load: {archive}}}\n"
+    playbook = tmp_path / "p.yml"
+    playbook.write_text(text)
+
+    debian12.ssh("docker1", "systemctl stop reg")
+    done = debian12.cli("up", str(playbook), check=4)
+    assert re.search(r"^docker1: pull localhost:5000/probe:1: .*connection refused", done.stderr, re.M), labs.seen(done)
+    debian12.ssh(
+        "docker1", "systemd-run -q --unit=reg /root/reg/usr/bin/docker-registry serve /root/reg/c.yml; sleep 1"
+    )
+    assert "11 checks, all hold" in debian12.cli("up", str(playbook)).stdout
+    assert "nothing to do" in debian12.cli("up").stdout
+    images = "docker image ls --format '{{.Repository}}:{{.Tag}}' | sort"
+    assert debian12.ssh("docker1", images) == "clusterctl/probe:1\nlocalhost:5000/probe:1\npulled:1\n"
+    debian12.ssh("docker1", "systemctl stop reg; rm -r /root/reg")
+    debian12.ssh("docker2", "rm /root/saved.tar")
 
 
 def test_down_leaves_the_hosts_bare(debian12):

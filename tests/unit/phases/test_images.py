@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from clusterctl.commands.docker import LoadImage, PullImage
-from clusterctl.model.facts import ImageFacts
+from clusterctl.model.facts import ContainerFacts, ImageFacts
 from clusterctl.model.lab import LABEL
 from clusterctl.phases.images import ProvideImages, RemoveImages
 from example import NETWORK, after, both, changed, decide, finished, fresh, lab, reasons, titles, with_docker
@@ -21,7 +21,11 @@ def two(image1: str, image2: str, **images: dict):
 
 def test_a_host_gets_the_images_of_its_own_containers() -> None:
     steps = decide(ProvideImages(), two(PROBE, "nginx:1"), with_docker(fresh(), "docker1"))
-    assert titles(steps) == [f"docker1: build {PROBE} from the host's busybox", "docker2: pull nginx:1"]
+    assert titles(steps) == [
+        f"docker1: build {PROBE} from the host's busybox",
+        "docker2: record that image nginx:1 is not there",
+        "docker2: pull nginx:1",
+    ]
 
 
 def test_a_built_image_carries_the_lab_s_label() -> None:
@@ -31,7 +35,7 @@ def test_a_built_image_carries_the_lab_s_label() -> None:
 
 def test_an_image_is_pulled_or_loaded_as_the_playbook_says() -> None:
     wanted = two("aa:1", "bb:1", **{"aa:1": {"pull": "example.org/x:2"}, "bb:1": {"load": "b.tar"}})
-    pull, load = decide(ProvideImages(), wanted, fresh())
+    pull, load = (a for a in decide(ProvideImages(), wanted, fresh()) if not getattr(a, "note", False))
     assert isinstance(pull, PullImage)
     assert (pull.reference, pull.tag) == ("example.org/x:2", "aa:1")
     assert isinstance(load, LoadImage)
@@ -62,6 +66,23 @@ def test_down_removes_what_the_lab_built_and_leaves_what_others_did() -> None:
     )
     steps = decide(RemoveImages(), lab(), with_docker(finished(), "docker1", images=more))
     assert titles(steps) == ["docker1: remove image x:1", "docker1: remove image x:2", f"docker2: remove image {PROBE}"]
+
+
+def test_down_removes_what_the_lab_brought_unless_another_has_a_container_of_it() -> None:
+    wanted = two("aa:1", "org/bb:1", **{"aa:1": {"pull": "example.org/x:2"}, "org/bb:1": {"load": "b.tar"}})
+    facts = after(decide(ProvideImages(), wanted, finished()), finished())
+    assert titles(decide(ProvideImages(), wanted, facts)) == []
+    brought = (ImageFacts("1", ("aa:1", "example.org/x:2")), ImageFacts("2", ("nginx:1",)))
+    facts = with_docker(facts, "docker1", images=brought)
+    assert titles(decide(RemoveImages(), wanted, facts)) == [
+        "docker1: remove image aa:1",
+        "docker1: remove image example.org/x:2",
+        f"docker2: remove image {PROBE}",
+        "docker2: remove image org/bb:1",
+    ]
+    theirs = {"x": ContainerFacts("x", "x", "aa:1", "exited")}
+    facts = with_docker(facts, "docker1", images=brought, containers=theirs)
+    assert titles(decide(RemoveImages(), wanted, facts))[0] == "docker1: remove image example.org/x:2"
 
 
 def test_down_needs_no_daemon_where_none_runs() -> None:
