@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import typer
 
 from clusterctl import __version__
-from clusterctl.cli import check, down, etcd, execute, hosts, init, net, schema, ssh, status, up, validate, verify
+from clusterctl.cli import check, down, etcd, execute, hosts, init, net, path, schema, ssh, status, up, validate, verify
 from clusterctl.model.errors import ClusterctlError, InputError, Refused
 
 app = typer.Typer(
@@ -23,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (init, validate, check, up, verify, status, down, net, hosts, etcd, ssh, execute, schema):
+for module in (init, validate, check, up, verify, status, down, net, path, hosts, etcd, ssh, execute, schema):
     module.register(app)
 
 

@@ -15,7 +15,7 @@ look='printf "address show\nroute show\nneighbour show\n" | ip -d -j -batch - &&
 s own; stat -Lc %i /proc/self/ns/net
 s forwards; cat /proc/sys/net/ipv4/ip_forward
 s bridged; cat /proc/sys/net/bridge/bridge-nf-call-iptables 2>/dev/null
-s rules; iptables-save -t filter 2>/dev/null
+s rules; iptables-save 2>/dev/null
 s links "$(stat -Lc %i /proc/self/ns/net)"; sh -c "$look"
 known=" $(stat -Lc %i /proc/self/ns/net) "
 enter() {
@@ -62,3 +62,18 @@ def show(link: str) -> str:
 def find(index: int) -> str:
     """Return what a person types to see which link has an index."""
     return f"ip -o link | grep ^{index}:"
+
+
+def route(address: str) -> str:
+    """Return what a person types to see by which link and neighbour an address is reached."""
+    return f"ip route get {address}"
+
+
+def ports(bridge: str) -> str:
+    """Return what a person types to see the ports of a bridge."""
+    return f"ip link show master {shlex.quote(bridge)}"
+
+
+def forwards(device: str, mac: str) -> str:
+    """Return what a person types to see where a VXLAN device sends the frames for a MAC."""
+    return f"bridge fdb show dev {shlex.quote(device)} | grep {mac}"

@@ -96,7 +96,7 @@ def document(lab: str, found: Topology) -> dict[str, Any]:
 
 def _host(host: HostMap, found: Topology) -> dict[str, Any]:
     bridges = [
-        {**_link(link), "namespace": space.path, "ports": [p.name for p in space.ports(link.name)]}
+        {**described(link), "namespace": space.path, "ports": [p.name for p in space.ports(link.name)]}
         for space in host.namespaces.values()
         for link in space.links
         if link.kind == "bridge"
@@ -106,7 +106,7 @@ def _host(host: HostMap, found: Topology) -> dict[str, Any]:
         "address": host.address,
         "trouble": host.trouble,
         "forwards": host.forwards,
-        "cards": [_link(link) for link in host.cards],
+        "cards": [described(link) for link in host.cards],
         "bridges": bridges,
         "tunnels": list(_tunnels(host, found)),
         "containers": [_container(host, c) for c in sorted(host.containers, key=lambda c: c.name)],
@@ -121,7 +121,7 @@ def _tunnels(host: HostMap, found: Topology) -> Iterator[dict[str, Any]]:
                 for f in space.forwards(link.name)
             ]
             name = network.name if network else ""
-            yield {**_link(link), "namespace": space.path, "network": name, "forwards": entries}
+            yield {**described(link), "namespace": space.path, "network": name, "forwards": entries}
 
 
 def _container(host: HostMap, container: Container) -> dict[str, Any]:
@@ -140,17 +140,18 @@ def _container(host: HostMap, container: Container) -> dict[str, Any]:
 
 def _interface(host: HostMap, found: Attachment) -> dict[str, Any]:
     return {
-        **_link(found.interface),
+        **described(found.interface),
         "network": found.network,
         "driver": found.driver,
-        "port": _link(found.port) if found.port else None,
+        "port": described(found.port) if found.port else None,
         "bridge": found.bridge.name if found.bridge else "",
-        "parent": _link(found.parent) if found.parent else None,
+        "parent": described(found.parent) if found.parent else None,
         "outside": found.outside.path if found.outside else "",
         "tunnels": [{"name": t.name, "vni": t.vni} for t in found.tunnels],
         "commands": list(commands(host, found)),
     }
 
 
-def _link(link: Link) -> dict[str, Any]:
+def described(link: Link) -> dict[str, Any]:
+    """Return a link as a JSON-able document."""
     return {**asdict(link), "addresses": list(link.addresses)}

@@ -23,10 +23,11 @@ WITHIN = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """What was read. missing: the hosts that did not answer, and why."""
+    """What was read. missing: the hosts that did not answer, and why. addresses: for cluster traffic, of all hosts."""
 
     hosts: Mapping[str, HostMap] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
+    addresses: Mapping[str, str] = field(default_factory=dict)
 
     def find(self, name: str) -> list[tuple[HostMap, Container]]:
         """Return the containers of this name, on whatever host; `HOST:NAME` means the one there."""
@@ -61,6 +62,7 @@ def look(hosts: Mapping[str, str], doors: Callable[[str], Door], absent: Iterabl
     return Topology(
         {name: answer for name, answer in found.items() if isinstance(answer, HostMap)},
         {name: answer for name, answer in {**gone, **found}.items() if isinstance(answer, str)},
+        hosts,
     )
 
 
