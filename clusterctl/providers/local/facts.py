@@ -99,6 +99,7 @@ class MachineFacts:
     """This machine as one lab needs to see it.
 
     tools: the programs that were looked for and are there. lacks: what the kernel cannot do, as far as known.
+    watchers_free: how many more inotify instances root may have, None where it does not matter.
     disk_free_mb, filesystem: by folder. resolver: nameserver lines that also hold inside a node.
     netns_folder: how /run/netns is: "absent", "plain" or "mounted". nspawn_folder: whether nspawn ever ran.
     was: what a run of this lab has recorded before it changed it, by name.
@@ -112,6 +113,7 @@ class MachineFacts:
     cgroup: int = 2
     kernel: str = ""
     lacks: tuple[str, ...] = ()
+    watchers_free: int | None = None
     disk_free_mb: Mapping[str, int] = field(default_factory=dict)
     filesystem: Mapping[str, str] = field(default_factory=dict)
     networks: tuple[Network, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import fcntl
 import json
@@ -40,6 +41,8 @@ KINDS = {"bridge": "type bridge", "veth": "type veth", "vxlan": "type vxlan id 1
 BANNER_WITHIN = 0.25
 """Seconds for an sshd that accepted the connection to say its name."""
 
+WATCHERS = "/proc/sys/fs/inotify/max_user_instances"
+
 _CLONE_NEWNET = 0x40000000
 _SIOCGIFADDR, _SIOCGIFFLAGS = 0x8915, 0x8913
 _IFF_UP = 1
@@ -73,6 +76,7 @@ def read(lab: Lab) -> MachineFacts:
         cgroup=2 if Path("/sys/fs/cgroup/cgroup.controllers").exists() else 1,
         kernel=os.uname().release,
         lacks=queries.lacks(),
+        watchers_free=None if set(lab.inventory.hosts) <= set(running) else _watchers_free(),
         disk_free_mb={p: _free_mb(p) for p in (BASE, ROOTS)},
         filesystem={p: _filesystem(p, mounts) for p in (BASE, ROOTS)},
         networks=queries.networks(),
@@ -222,6 +226,19 @@ def _listdir(path: str) -> list[str]:
         return sorted(p.name for p in Path(path).iterdir())
     except OSError:
         return []
+
+
+def _watchers_free() -> int | None:
+    """Return how many inotify instances the kernel would still give root; None where it does not say."""
+    limit = _text(WATCHERS).strip()
+    if not limit.isdigit():
+        return None
+    used = 0
+    for pid in filter(str.isdigit, _listdir("/proc")):
+        with contextlib.suppress(OSError):  # it has ended, or is not ours to look at
+            with os.scandir(f"/proc/{pid}/fd") as handles:  # there are thousands of them
+                used += sum(os.readlink(h.path) == "anon_inode:inotify" for h in handles)  # noqa: PTH115
+    return int(limit) - used
 
 
 def _netns_folder(mounts: Mapping[str, str]) -> str:

@@ -54,6 +54,9 @@ PACKAGES = {
 ROOT_MB, LAB_MB = 3000, 1000
 """Disk needed to build a root, and for a lab."""
 
+WATCHERS = 8
+"""inotify instances of one node while it boots; five stay."""
+
 # runc makes its groups below each controller, which nspawn mounts read-only on control groups v1.
 _WRITABLE_GROUPS = """\
 [Unit]
@@ -136,6 +139,7 @@ class Preflight:
             *_same_lab(wanted, found),
             *_subnet_is_free(wanted, found),
             *_disk(wanted, found),
+            *_watchers(wanted, found),
             *_kernel(found),
             *_internet(wanted, found),
         )
@@ -240,6 +244,17 @@ def _disk(lab: Lab, found: MachineFacts) -> Iterator[tuple[str, str]]:
                 f"{folder} is on overlayfs, which cannot carry another one",
                 f"mount a disk or a volume at {_parent(folder)}",
             )
+
+
+def _watchers(lab: Lab, found: MachineFacts) -> Iterator[tuple[str, str]]:
+    missing = [h for h in lab.inventory.hosts if not found.node(h).runs]
+    needed = WATCHERS * len(missing)
+    if found.watchers_free is not None and found.watchers_free < needed:
+        yield (
+            f"{len(missing)} more hosts need about {needed} inotify instances, and root may have "
+            f"{max(found.watchers_free, 0)} more: without them their systemd stands still while it boots",
+            "sysctl -w fs.inotify.max_user_instances=1024, until the next boot",
+        )
 
 
 def _parent(folder: str) -> str:

@@ -81,6 +81,7 @@ def test_every_reason_is_said_at_once():
             disk_free_mb={BASE: 500, ROOTS: 2000},
             filesystem={BASE: "overlay", ROOTS: "ext4"},
             lacks=("vxlan",),
+            watchers_free=15,
             networks=(Network("10.1.0.0/16", "tun0"),),
             resolver="",
         ),
@@ -92,6 +93,7 @@ def test_every_reason_is_said_at_once():
     assert any(f"{ROOTS} has 2000 MB free and needs 3000 MB" in r for r in found)
     assert any("overlayfs" in r for r in found)
     assert any("no vxlan" in r for r in found)
+    assert any("2 more hosts need about 16 inotify instances, and root may have 15 more" in r for r in found)
     assert any("loopback" in r for r in found)
     assert all("; " in r for r in found), "each names the next thing to type"
 
