@@ -235,9 +235,9 @@ def _watchers_free() -> int | None:
         return None
     used = 0
     for pid in filter(str.isdigit, _listdir("/proc")):
-        with contextlib.suppress(OSError):  # it has ended, or is not ours to look at
-            with os.scandir(f"/proc/{pid}/fd") as handles:  # there are thousands of them
-                used += sum(os.readlink(h.path) == "anon_inode:inotify" for h in handles)  # noqa: PTH115
+        # One that has ended, or is not ours to look at. There are thousands of handles: Path.readlink() is slow.
+        with contextlib.suppress(OSError), os.scandir(f"/proc/{pid}/fd") as handles:
+            used += sum(os.readlink(h.path) == "anon_inode:inotify" for h in handles)  # noqa: PTH115
     return int(limit) - used
 
 
