@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from clusterctl.plan.command import Command, script
+from clusterctl.plan.command import Command, command, script
 
 NAMESPACES = "/run/docker/netns"
 ABSENT = 3
@@ -39,3 +39,25 @@ def by_hand(network_id: str) -> str:
     """Return what a person would type to see the same."""
     enter = f"nsenter --net=$(ls -d {NAMESPACES}/*-{short(network_id)})"
     return f"{enter} ip -d link show type vxlan; {enter} bridge fdb show dev vxlan0"
+
+
+def set_up(namespace: str, link: str) -> Command:
+    """Set a link of a namespace up."""
+    return command("nsenter", f"--net={namespace}", "ip", "link", "set", link, "up")
+
+
+def set_master(namespace: str, link: str, master: str) -> Command:
+    """Make a link of a namespace a port of a bridge there."""
+    return command("nsenter", f"--net={namespace}", "ip", "link", "set", link, "master", master)
+
+
+# "$1" the device, "$2" the container's address, "$3" its MAC, "$4" its host's address.
+_ENTRIES = """\
+set -e; bridge fdb del "$3" dev "$1" self 2>/dev/null || :
+bridge fdb add "$3" dev "$1" dst "$4" self permanent
+ip neigh replace "$2" lladdr "$3" dev "$1" nud permanent"""
+
+
+def write_entries(namespace: str, device: str, ip: str, mac: str, towards: str) -> Command:
+    """Write both entries that lead to a container elsewhere, as Docker itself does."""
+    return command("nsenter", f"--net={namespace}", "sh", "-c", _ENTRIES, "sh", device, ip, mac, towards)

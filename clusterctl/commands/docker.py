@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from clusterctl.commands.systemd import restart
 from clusterctl.model.errors import HostError, InputError
 from clusterctl.plan.action import Action
-from clusterctl.plan.command import script
+from clusterctl.plan.command import command, script
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -187,6 +187,27 @@ def _attaching(attachment: Attachment | None, alias: str) -> list[str]:
         return []
     address = ["--ip", attachment.address] if attachment.address else []
     return [*address, *(word for name in attachment.aliases for word in (alias, name))]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartContainer(Action):
+    """Start a container that exists."""
+
+    name: str
+
+    def shell(self) -> str:
+        """Return `docker start …`."""
+        return shlex.join(["docker", "start", self.name])
+
+    def perform(self, door: Door) -> str:
+        """Start it."""
+        door.docker.start(self.name)
+        return f"{self.name} started"
+
+
+def unpause(container: str) -> Command:
+    """Let the processes of a paused container run on."""
+    return command("docker", "unpause", container)
 
 
 @dataclass(frozen=True, kw_only=True)

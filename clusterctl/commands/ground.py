@@ -142,10 +142,10 @@ def parse(text: str) -> Ground:
         name, _, how = line.partition(" ")
         features[name] = Feature(how) if how in list(Feature) else Feature.UNTOLD
     source = next(iter(tagged("source")), "")
-    return Ground(features, tuple(tagged("rule")), tuple(_own_tables(tagged("nft"))), source, "; ".join(tagged("why")))
+    return Ground(features, tuple(tagged("rule")), tuple(own_tables(tagged("nft"))), source, "; ".join(tagged("why")))
 
 
-def _own_tables(lines: Sequence[str]) -> list[str]:
+def own_tables(lines: Sequence[str]) -> list[str]:
     """Return the lines of tables that iptables does not manage: those it lists itself."""
     kept: list[str] = []
     table: list[str] = []
@@ -154,7 +154,7 @@ def _own_tables(lines: Sequence[str]) -> list[str]:
         if line == "}":
             words = next((one.split() for one in table if one.startswith("table ")), [])
             managed = any("managed by iptables" in one or "xt match" in one for one in table)
-            if not managed and words[1:2] in (["inet"], ["ip"]):
+            if not managed and words[1:2] in (["inet"], ["ip"], ["bridge"], ["netdev"]):
                 kept += table
             table = []
     return kept

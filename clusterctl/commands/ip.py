@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from clusterctl.plan.command import Command, script
+from typing import TYPE_CHECKING
+
+from clusterctl.plan.command import Command, command, script
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 NAMESPACES = "/run/netns"
 """Where named network namespaces are kept."""
@@ -84,3 +89,8 @@ def remove_link(name: str) -> Command:
 def restore_folder(was: str) -> Command:
     """Undo what the first `ip netns add` of a machine does to /run/netns, once no namespace is in it."""
     return script(_RESTORE, was)
+
+
+def set_forwarding(names: Sequence[str]) -> Command:
+    """Let the kernel forward packets until the next boot; `names` as `sysctl` spells them."""
+    return command("sysctl", "-w", *(f"{n}=1" for n in names))

@@ -59,3 +59,8 @@ def forget(unit: str) -> Command:
 def set_hostname(name: str) -> Command:
     """Set the static hostname, which sets the kernel's as well."""
     return command("hostnamectl", "set-hostname", name)
+
+
+def go_on(unit: str) -> Command:
+    """Let a service's processes run on that somebody has stopped (SIGSTOP)."""
+    return command("systemctl", "kill", "--signal=CONT", unit)

@@ -22,6 +22,28 @@ class Severity(StrEnum):
         return list(Severity).index(self)
 
 
+class Layer(StrEnum):
+    """What a lab stands on, bottom up: what is broken in one shows in all above it."""
+
+    HOST = "host"
+    UNDERLAY = "underlay"
+    ETCD = "etcd"
+    DOCKERD = "dockerd"
+    NETWORK = "network"
+    FORWARDING = "forwarding"
+    CONTAINERS = "containers"
+    REACHABILITY = "reachability"
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a person would type on a host to see it, and what that says."""
+
+    host: str
+    command: str
+    output: str
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One judgement with its evidence.
@@ -30,6 +52,7 @@ class Finding:
     hint: the next thing to type, where there is one.
     commands: what a person would type to see the same, each prefixed with its host.
     why: why it is so, for learners.
+    layer, evidence: where a layer was looked at: which, and what shows it.
     """
 
     check: str
@@ -40,6 +63,8 @@ class Finding:
     hint: str = ""
     commands: tuple[str, ...] = ()
     why: Text = NO_TEXT
+    layer: Layer | None = None
+    evidence: tuple[Evidence, ...] = ()
 
     @property
     def holds(self) -> bool:

@@ -90,7 +90,10 @@ class MemberHealth:
 
 @dataclass(frozen=True, slots=True)
 class MemberStatus:
-    """One etcd member as python-etcd3 sees it. latency is the time of one status call, in seconds."""
+    """One etcd member as python-etcd3 sees it. latency is the time of one status call, in seconds.
+
+    alarms: of the whole cluster, in etcd's words, each with its member's name: "NOSPACE docker1".
+    """
 
     name: str
     id: int
@@ -100,6 +103,7 @@ class MemberStatus:
     raft_index: int
     latency: float
     members: tuple[str, ...]
+    alarms: tuple[str, ...] = ()
 
 
 class EtcdDoor(Protocol):

@@ -104,9 +104,9 @@ class FactsReader:
             raise HostsFailed("Read the hosts", errors, [h for h in futures if h not in errors])
         return replace(facts, missing={**facts.missing, **{h: e.message for h, e in errors.items()}})
 
-    def one(self, host: str) -> HostFacts:
-        """Read one host, Docker's part with it. Raises HostError."""
-        return self._host(host, docker=True)
+    def one(self, host: str, *, docker: bool = True) -> HostFacts:
+        """Read one host, and what its Docker says where that runs and is asked. Raises HostError."""
+        return self._host(host, docker=docker)
 
     def _host(self, host: str, docker: bool) -> HostFacts:
         door = self._doors(host)

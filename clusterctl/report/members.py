@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from clusterctl.model.inventory import Role
-from clusterctl.report.status import quorum_in_words
 from clusterctl.stores import etcd
+from clusterctl.stores.etcd import quorum_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

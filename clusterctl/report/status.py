@@ -111,20 +111,6 @@ class Status:
         return {**asdict(self), "problems": list(self.problems), "healthy": not self.problems}
 
 
-def quorum_in_words(members: int, healthy: int) -> str:
-    """Say what a cluster of this size survives; a majority of the members must live."""
-    if not members:
-        return "no etcd member is in the inventory"
-    majority = members // 2 + 1
-    spare = healthy - majority
-    size = f"{members} member{'s' if members != 1 else ''}, {healthy} healthy"
-    if spare < 0:
-        return f"{size}: quorum is lost ({majority} needed), the store does not answer"
-    if spare == 0:
-        return f"{size}: losing one stops the store"
-    return f"{size}: {spare} may fail"
-
-
 def build(lab: Lab, facts: Facts, members: Mapping[str, MemberStatus | str], nodes: frozenset[str]) -> Status:
     """Judge what was read. `members`: each member's answer, or why there is none. `nodes`: /docker/nodes."""
     rows = tuple(_member(host.name, members.get(host.name, "not asked")) for host in lab.with_role(Role.ETCD))
@@ -136,7 +122,7 @@ def build(lab: Lab, facts: Facts, members: Mapping[str, MemberStatus | str], nod
         docker=tuple(_daemons(lab, facts, nodes)),
         networks=tuple(_networks(lab, facts)),
         containers=tuple(_containers(lab, facts)),
-        quorum=quorum_in_words(len(rows), sum(r.healthy for r in rows)),
+        quorum=etcd.quorum_in_words(len(rows), sum(r.healthy for r in rows)),
     )
 
 

@@ -145,3 +145,32 @@ class Authority:
             present = set()
         missing = sorted(str(a) for a in wanted - present)
         return f"it does not name {', '.join(missing)}" if missing else ""
+
+
+def fault_in(pem: str, authority: str, addresses: Iterable[str], now: datetime.datetime) -> tuple[str, str]:
+    """Return why a certificate does not hold now, as the rest of a sentence and in one word; "" twice if it does.
+
+    authority: the certificate of the CA that it must be from. addresses: what it must name.
+    """
+    if not pem:
+        return "is missing", "missing"
+    try:
+        found = x509.load_pem_x509_certificate(pem.encode())
+        issuer = x509.load_pem_x509_certificate(authority.encode())
+    except ValueError:
+        return "is no certificate, or the CA's beside it is none", "unreadable"
+    if now > found.not_valid_after_utc:
+        return f"has expired: it ended on {found.not_valid_after_utc:%Y-%m-%d %H:%M} UTC", "expired"
+    if now < found.not_valid_before_utc:
+        return f"is not valid yet: it begins on {found.not_valid_before_utc:%Y-%m-%d %H:%M} UTC", "early"
+    try:
+        found.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return "is not from the CA beside it, so nobody believes it", "foreign"
+    try:
+        names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        present = {str(a) for a in names.get_values_for_type(x509.IPAddress)}
+    except x509.ExtensionNotFound:
+        present = set()
+    missing = [a for a in addresses if a not in present]
+    return (f"does not name {', '.join(missing)}", "names") if missing else ("", "")

@@ -191,3 +191,17 @@ def merged(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
 def without(theirs: Mapping[str, Any]) -> dict[str, Any]:
     """Return their settings without ours."""
     return {k: v for k, v in theirs.items() if not k.startswith("cluster-")}
+
+
+def quorum_in_words(members: int, healthy: int) -> str:
+    """Say what a cluster of this size survives; a majority of the members must live."""
+    if not members:
+        return "no etcd member is in the inventory"
+    majority = members // 2 + 1
+    spare = healthy - majority
+    size = f"{members} member{'s' if members != 1 else ''}, {healthy} healthy"
+    if spare < 0:
+        return f"{size}: quorum is lost ({majority} needed), the store does not answer"
+    if spare == 0:
+        return f"{size}: losing one stops the store"
+    return f"{size}: {spare} may fail"

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from clusterctl.model.lab import Lab
 
 _ENDS = {"DROP", "REJECT"}
-_WAYS_IN = (("raw", "PREROUTING"), ("mangle", "PREROUTING"), ("mangle", "INPUT"), ("filter", "INPUT"))
-_WAYS_OUT = (("raw", "OUTPUT"), ("mangle", "OUTPUT"), ("filter", "OUTPUT"))
+WAYS_IN = (("raw", "PREROUTING"), ("mangle", "PREROUTING"), ("mangle", "INPUT"), ("filter", "INPUT"))
+WAYS_OUT = (("raw", "OUTPUT"), ("mangle", "OUTPUT"), ("filter", "OUTPUT"))
 DOCKERS = "DOCKER-USER"
 """Docker makes this chain, and accepts what its containers forward, wherever it sets FORWARD to DROP."""
 
@@ -44,6 +44,7 @@ class Ended:
 
     rule: str
     sure: bool
+    table: str = "filter"
 
 
 @dataclass
@@ -75,8 +76,28 @@ class Rules:
             if ended:
                 return ended
             if not passed and self.policies.get(place) == "DROP":
-                return Ended(f"policy DROP of {place[1]}", sure=True)
+                return Ended(f"policy DROP of {place[1]}", True, place[0])
         return None
+
+    def suspects(self, packet: Packet, ways: Sequence[tuple[str, str]]) -> Iterator[Ended]:
+        """Return what may end the packet, the certain ones first: rules whose matches are not all understood."""
+        if certain := self.ends(packet, ways):
+            yield certain
+        for place in ways:
+            for rule in self._below(place, packet, depth=0):
+                if certain is None or rule != certain.rule:
+                    yield Ended(rule, sure=False, table=place[0])
+
+    def _below(self, place: tuple[str, str], packet: Packet, *, depth: int) -> Iterator[str]:
+        for rule in self.chains.get(place, ()) if depth < 10 else ():
+            words = shlex.split(rule)[2:]
+            if matches(words, packet) is False:
+                continue
+            target = _after(words, "-j") or _after(words, "-g")
+            if target in _ENDS:
+                yield rule
+            elif (place[0], target) in self.chains:
+                yield from self._below((place[0], target), packet, depth=depth + 1)
 
     def _walk(self, place: tuple[str, str], packet: Packet, *, sure: bool, depth: int) -> tuple[bool, Ended | None]:
         """Return whether a chain lets the packet pass for good, and what ends it."""
@@ -88,7 +109,7 @@ class Rules:
             target = _after(words, "-j") or _after(words, "-g")
             if target in _ENDS:
                 if fits:
-                    return False, Ended(rule, sure)
+                    return False, Ended(rule, sure, place[0])
             elif target in ("ACCEPT", "RETURN"):
                 if fits:
                     return target == "ACCEPT", None
@@ -192,12 +213,12 @@ def _blocked(lab: Lab, host: Host, facts: HostFacts, rules: Rules) -> Iterator[s
         for port in ports.of(host):
             proto, _, number = port.partition(" ")
             packet = Packet(proto, int(number), peer.cluster_address, here, way_in=interface)
-            if end := rules.ends(packet, _WAYS_IN):
+            if end := rules.ends(packet, WAYS_IN):
                 found.setdefault(("from", end.rule, end.sure), []).append(port)
         for port in ports.of(peer):
             proto, _, number = port.partition(" ")
             packet = Packet(proto, int(number), here, peer.cluster_address, way_out=interface)
-            if end := rules.ends(packet, _WAYS_OUT):
+            if end := rules.ends(packet, WAYS_OUT):
                 found.setdefault(("to", end.rule, end.sure), []).append(port)
     for (way, rule, sure), which in found.items():
         yield f"{', '.join(dict.fromkeys(which))} {way} other hosts {'is' if sure else 'may be'} dropped: {rule}"

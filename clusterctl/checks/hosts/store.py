@@ -21,6 +21,13 @@ def _version(text: str) -> tuple[int, ...]:
     return tuple(int(p) for p in text.split(".")[:2] if p.isdigit())
 
 
+def too_new(version: str) -> str:
+    """Return why a Docker of this version has no cluster store, "" where it has or there is none."""
+    if not version or _version(version) <= etcd.LAST_DOCKER:
+        return ""
+    return f"Docker {version.partition('+')[0]} has no cluster store (it was removed after 20.10)"
+
+
 def judge(host: Host, facts: HostFacts) -> Iterator[Finding]:
     """Judge what is installed on one host."""
     if Role.ETCD in host.roles:
@@ -49,11 +56,8 @@ def _etcd(host: Host, facts: HostFacts) -> Finding:
 def _docker(host: Host, facts: HostFacts) -> Iterator[tuple[str, str]]:
     """Say what is wrong, and what to do about it."""
     version = facts.docker.version if facts.docker else facts.versions.get("docker", "")
-    if version and _version(version) > etcd.LAST_DOCKER:
-        yield (
-            f"Docker {version.partition('+')[0]} has no cluster store (it was removed after 20.10)",
-            "install Docker 20.10 (Debian 12's docker.io), or take another host",
-        )
+    if new := too_new(version):
+        yield new, "install Docker 20.10 (Debian 12's docker.io), or take another host"
     if facts.docker and facts.docker.swarm not in {"inactive", ""}:
         yield (
             f"Docker is in swarm mode ({facts.docker.swarm}), which excludes a cluster store",

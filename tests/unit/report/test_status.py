@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 from clusterctl.model.facts import Facts
 from clusterctl.plan.door import MemberStatus
-from clusterctl.report.status import Status, build, quorum_in_words
+from clusterctl.report.status import Status, build
+from clusterctl.stores.etcd import quorum_in_words
 from example import NETWORK, changed, finished, lab, with_docker
 
 NODES = frozenset({"10.1.90.1:2375", "10.1.90.2:2375"})
