@@ -14,7 +14,7 @@ from clusterctl.plan.action import Action
 from clusterctl.plan.command import command, script
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from clusterctl.model.facts import Facts
     from clusterctl.model.playbook import Attachment
@@ -23,6 +23,33 @@ if TYPE_CHECKING:
 
 STALE_SANDBOX = 'failed get network namespace ""'
 """Docker 20.10 restores an overlay's sandbox after a crash though its namespace is gone (libnetwork 2322)."""
+
+
+# Standard input: daemon.json as it is now, with live-restore. "$1": the file, which is as before in the end.
+# The daemon keeps what a file no longer says, so it is told that live-restore is off before the file says nothing.
+_LIVE = r"""set -eu; was=$(mktemp "$1.clusterctl.XXXXXX"); cp -p "$1" "$was"; live=$(cat)
+tell() {
+  printf '%s\n' "$live" | sed 's/\("live-restore": \)true/\1'"$2/" > "$1"
+  systemctl kill --kill-who=main -s HUP docker.service; n=50
+  until [ "$(docker info -f '{{.LiveRestoreEnabled}}')" = "$2" ] || [ "$n" = 0 ]; do sleep 0.1; n=$((n-1)); done
+}
+trap 'tell "$1" false; cat "$was" > "$1"; touch -r "$was" "$1"; rm -f "$was"' EXIT; trap 'exit 143' HUP INT TERM
+tell "$1" true; systemctl daemon-reload; systemctl restart docker.service"""
+
+
+def restart_under_containers(settings: str, path: str = "/etc/docker/daemon.json") -> Command:
+    """Restart the daemon and let its containers run on, as `live-restore` does: for this restart alone.
+
+    settings: what is in the file, and live-restore.
+    """
+    by_hand = f'# with "live-restore": true in {path} for as long as this takes\nsystemctl reload docker'
+    typed = f"{by_hand}\nsystemctl restart docker\n# then without it again\nsystemctl reload docker"
+    return script(_LIVE, path, input=settings.encode(), within=120, typed=typed)
+
+
+def start(names: Sequence[str]) -> Command:
+    """Start containers; those that run are left alone, one that cannot is no failure."""
+    return command("docker", "start", *names, ok=(0, 1))
 
 
 def _pairs(flag: str, values: Mapping[str, str]) -> list[str]:

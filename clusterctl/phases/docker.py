@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from clusterctl.commands import systemd
+from clusterctl.commands import docker, systemd
 from clusterctl.model.errors import ClusterctlError
 from clusterctl.model.facts import DockerFacts, Unit
 from clusterctl.model.inventory import Role
@@ -18,7 +18,7 @@ from clusterctl.plan.phase import Noop, Section, steps
 from clusterctl.stores import etcd, releases
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
 
     from clusterctl.model.facts import Facts, HostFacts
     from clusterctl.model.inventory import Host
@@ -30,7 +30,8 @@ UNIT = "docker.service"
 RECORD = "docker.service"
 JOURNAL = "journalctl -u docker -n 50"
 NODES = "/docker/nodes"
-NEEDS_RESTART_FOR = (etcd.DAEMON_JSON, etcd.CA, etcd.DOCKER_CERT, releases.SERVICE, releases.DOCKER.marker)
+DEEP = (etcd.DAEMON_JSON, releases.SERVICE, releases.DOCKER.marker)
+NEEDS_RESTART_FOR = (etcd.CA, etcd.DOCKER_CERT, *DEEP)
 
 # "$1": a file; its folder goes with it when nothing else is there.
 _REMOVE = 'rm -f "$1"; rmdir "$(dirname "$1")" 2>/dev/null || true'
@@ -76,8 +77,19 @@ class PeersListed:
 
 def stale(found: HostFacts) -> bool:
     """Whether a file that dockerd reads at its start is younger than the running dockerd."""
+    return _younger(found, NEEDS_RESTART_FOR)
+
+
+def _younger(found: HostFacts, paths: Sequence[str]) -> bool:
     started = found.unit(UNIT).started
-    return any(f.modified > started for p in NEEDS_RESTART_FOR if (f := found.file(p)))
+    return any(f.modified > started for p in paths if (f := found.file(p)))
+
+
+def _right(host: Host, found: HostFacts, store: str) -> bool:
+    """Whether the daemon runs on the store, as the one that it is to be there."""
+    daemon = found.docker
+    advertised = f"{host.cluster_address}:{etcd.ADVERTISED_PORT}"
+    return daemon is not None and daemon.advertise == advertised and etcd.serves(daemon.store, store)
 
 
 def _joined(host: Host, store: str) -> Effect:
@@ -109,11 +121,16 @@ class JoinStore:
         members = lab.with_role(Role.ETCD)
         daemons = lab.with_role(Role.DOCKER)
         store = etcd.url(members)
-        changed = False
+        changed, turn = False, 0
         for host in daemons:
-            actions = list(self._actions(lab, host, facts.hosts[host.name], store))
+            found = facts.hosts[host.name]
+            actions = list(self._actions(lab, host, found, store))
             changed |= bool(actions)
-            yield from steps(actions, host.name, _settled(facts.hosts[host.name], store))
+            if _right(host, found, store) and any(isinstance(a, WaitFor) for a in actions):
+                # It serves containers: the next one waits until this one does so again.
+                turn += 1
+                actions = [replace(a, turn=turn) for a in actions]
+            yield from steps(actions, host.name, _settled(found, store))
         if changed:
             advertised = tuple(f"{d.cluster_address}:{etcd.ADVERTISED_PORT}" for d in daemons)
             for host in daemons:
@@ -124,15 +141,14 @@ class JoinStore:
                     condition=PeersListed(advertised, (host if host in members else members[0]).cluster_address),
                     within=60,
                     hint=JOURNAL,
+                    turn=turn,
                 )
 
     def _actions(self, lab: Lab, host: Host, found: HostFacts, store: str) -> Iterator[Action]:
         theirs = etcd.read_daemon_json(found.content(etcd.DAEMON_JSON), host.name)
         ours = etcd.settings(host, lab.with_role(Role.ETCD))
         running = found.unit(UNIT).active == "active"
-        daemon = found.docker
-        right = daemon is not None and (daemon.advertise == ours["cluster-advertise"])
-        right = right and daemon is not None and etcd.serves(daemon.store, store)
+        right = _right(host, found, store)
         reload = False
         # Without its store's members everything is as it was: a restart would stop the containers for nothing.
         wrote = any(theirs.get(key) != value for key, value in ours.items() if key != "cluster-store")
@@ -188,23 +204,34 @@ class JoinStore:
         if reload and not restart:
             yield Run(host=host.name, title="make systemd read the drop-in", command=systemd.reload_units())
         if restart:
-            effect = _joined(host, store)
-            if running:
+            yield from self._restart(host, found, store, {**theirs, **ours})
+
+    def _restart(self, host: Host, found: HostFacts, store: str, theirs: Mapping[str, Any]) -> Iterator[Action]:
+        effect = _joined(host, store)
+        serves = _right(host, found, store)
+        ran = [c.name for c in (found.docker.containers.values() if found.docker else ()) if c.state == "running"]
+        # Settings of the user's own and another release concern what containers stand on: they start anew then.
+        if serves and not _younger(found, DEEP):
+            ran = []
+            title = "restart Docker under its running containers"
+            command = docker.restart_under_containers(etcd.merged(theirs, {"live-restore": True}))
+            if theirs.get("live-restore") is True:
+                command = systemd.restart(UNIT)
+            yield Run(host=host.name, title=title, command=command, hint=JOURNAL, effect=effect)
+        else:
+            if found.unit(UNIT).active == "active":
                 yield Run(host=host.name, title="stop Docker", command=systemd.stop(UNIT), hint=JOURNAL)
-            yield Run(
-                host=host.name,
-                title="start Docker on the cluster store",
-                command=systemd.restart(UNIT),
-                hint=JOURNAL,
-                effect=effect,
-            )
-            yield WaitFor(
-                host=host.name,
-                title="wait until Docker reports the store",
-                condition=StoreJoined(store, ours["cluster-advertise"]),
-                within=60,
-                hint=JOURNAL,
-            )
+            title, command = "start Docker on the cluster store", systemd.restart(UNIT)
+            yield Run(host=host.name, title=title, command=command, hint=JOURNAL, effect=effect)
+        yield WaitFor(
+            host=host.name,
+            title="wait until Docker reports the store",
+            condition=StoreJoined(store, f"{host.cluster_address}:{etcd.ADVERTISED_PORT}"),
+            within=60,
+            hint=JOURNAL,
+        )
+        if serves and ran:
+            yield Run(host=host.name, title="start again what ran", command=docker.start(ran))
 
 
 class LeaveStore:

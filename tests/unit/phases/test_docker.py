@@ -109,13 +109,40 @@ def test_a_daemon_that_runs_with_older_settings_is_restarted() -> None:
     assert of1(with_docker(finished(), "docker1", advertise="10.0.2.15:2375")) == ["stop Docker", *JOIN[3:]]
 
 
-@pytest.mark.parametrize("path", [etcd.DAEMON_JSON, etcd.CA, etcd.DOCKER_CERT])
-def test_a_file_that_is_younger_than_the_running_daemon_restarts_it(path: str) -> None:
+def touched(path: str, *hosts: str) -> Facts:
+    """Return a finished lab on whose hosts a file is younger than the daemon."""
+
     def touch(found):
         younger = found.unit("docker.service").started + 0.01
         return found.with_file(path, replace(found.files[path], modified=younger))
 
-    assert of1(changed(finished(), "docker1", touch)) == ["stop Docker", *JOIN[3:]]
+    facts = finished()
+    for host in hosts:
+        facts = changed(facts, host, touch)
+    return facts
+
+
+@pytest.mark.parametrize("path", [etcd.CA, etcd.DOCKER_CERT])
+def test_certificates_that_are_younger_than_the_running_daemon_restart_it_under_its_containers(path: str) -> None:
+    under = "restart Docker under its running containers"
+    assert of1(touched(path, "docker1")) == [under, JOIN[4]]
+    restart = next(s for s in steps(touched(path, "docker1")) if s.title == under)
+    settings = json.loads(restart.command.input)
+    assert settings.pop("live-restore") is True
+    assert settings == json.loads(finished().hosts["docker1"].content(etcd.DAEMON_JSON)) != {}
+
+
+def test_settings_of_the_user_s_own_start_daemon_and_containers_anew() -> None:
+    assert of1(touched(etcd.DAEMON_JSON, "docker1")) == ["stop Docker", *JOIN[3:], "start again what ran"]
+    again = next(s for s in steps(touched(etcd.DAEMON_JSON, "docker1")) if s.title == "start again what ran")
+    assert again.shell() == "docker start qyt1"
+
+
+def test_daemons_that_serve_are_restarted_one_after_the_other_and_new_ones_together() -> None:
+    found = steps(touched(etcd.DOCKER_CERT, "docker1", "docker2"))
+    assert [(s.host, s.turn) for s in found if "restart" in s.title] == [("docker1", 1), ("docker2", 2)]
+    assert {s.turn for s in found if s.title.startswith("wait until the store lists")} == {2}
+    assert {s.turn for s in steps(fresh())} == {0}
 
 
 def test_a_host_without_etcd_gets_no_drop_in_and_asks_a_member_for_its_peers() -> None:
