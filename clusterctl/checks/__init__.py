@@ -5,12 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from clusterctl.checks.address import Address
 from clusterctl.checks.agreed import Agreed
+from clusterctl.checks.attaches import Attaches
+from clusterctl.checks.binds import Binds
 from clusterctl.checks.check import Check, Kind
+from clusterctl.checks.connects import Connects
 from clusterctl.checks.encapsulated import Encapsulated
 from clusterctl.checks.forwarded import Forwarded
+from clusterctl.checks.gateway import Gateway
+from clusterctl.checks.hosts_file import HostsFile
+from clusterctl.checks.interfaces import Interfaces
+from clusterctl.checks.lifetime import Lifetime
 from clusterctl.checks.ping import Ping
 from clusterctl.checks.resolves import Resolves
+from clusterctl.checks.stored import Stored
+from clusterctl.checks.veth import Veth
 from clusterctl.checks.visible import Visible
 
 if TYPE_CHECKING:
@@ -22,11 +32,21 @@ if TYPE_CHECKING:
 KINDS: Mapping[str, type[Kind]] = {
     k.kind: k
     for k in (
+        Address,
         Agreed,
+        Attaches,
+        Binds,
+        Connects,
         Encapsulated,
         Forwarded,
+        Gateway,
+        HostsFile,
+        Interfaces,
+        Lifetime,
         Ping,
         Resolves,
+        Stored,
+        Veth,
         Visible,
     )
 }

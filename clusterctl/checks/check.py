@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import ConfigDict, Field, model_validator
 
-from clusterctl.checks.probe import Answers, Probe, Unanswered
+from clusterctl.checks.probe import QUICK, Answers, InContainer, Probe, Unanswered
 from clusterctl.model.finding import Finding, Severity
 from clusterctl.model.names import ALL, Shape, shown, wrong
 from clusterctl.model.playbook import BRIDGE, HOST, Driver, Expectation
@@ -56,7 +56,8 @@ class Check:
 
     decide: judges the answers. looks: how often to look before it counts as failed, for what takes a
     moment to settle; a negative is looked at once, since a lost packet would prove it.
-    late: what it is worth when it holds only at a later look. why: why it is so, for learners.
+    late: what it is worth when it holds only at a later look. disturbs: whether it makes something for
+    a moment, so that nothing else may be looked at meanwhile. why: why it is so, for learners.
     """
 
     kind: str
@@ -66,6 +67,7 @@ class Check:
     decide: Callable[[Answers], Verdict] = field(repr=False, compare=False)
     looks: int = 3
     late: Severity = Severity.OK
+    disturbs: bool = False
     why: Text = NO_TEXT
 
     def commands(self) -> tuple[str, ...]:
@@ -133,6 +135,10 @@ class Spot:
         """Return its MAC on a network, "" where it has none."""
         return self.on.get(network, ("", ""))[1]
 
+    def run(self, *argv: str, within: float = QUICK, env: tuple[str, ...] = ()) -> InContainer:
+        """Return the probe that runs a command in it."""
+        return InContainer(self.host.name, self.name, argv, self.container.image, within, env)
+
     @property
     def addresses(self) -> tuple[str, ...]:
         """Every address that it has."""
@@ -192,6 +198,31 @@ NameOrAll = Annotated[
         63,
     ),
 ]
+
+
+class Each(Kind):
+    """What must hold of one container. `all` stands for each."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    of: NameOrAll = Field(description="The container, or `all`.")
+
+    def containers(self) -> tuple[str, ...]:
+        """Return the container."""
+        return (self.of,)
+
+    def checks(self, lab: Lab, facts: Facts) -> Iterable[Check]:
+        """Return the checks of each container; one that does not run fails at once."""
+        for name in lab.playbook.containers if self.of == ALL else (self.of,):
+            spot = locate(lab, facts, name)
+            if isinstance(spot, Verdict):
+                yield settled(self.kind, name, "the container runs", spot)
+            else:
+                yield from self.at(lab, facts, spot)
+
+    @abstractmethod
+    def at(self, lab: Lab, facts: Facts, spot: Spot) -> Iterable[Check]:
+        """Return the checks for one that runs."""
 
 
 class Pairs(Kind):

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from clusterctl.checks import checks_of
-from clusterctl.checks.probe import InContainer, Inspect, OnHost, Ran, Trouble
+from clusterctl.checks.check import unknown
+from clusterctl.checks.probe import InContainer, Inspect, KeysAround, OnHost, Ran, Stages, Trouble
 from clusterctl.model.errors import ClusterctlError, HostError, TimedOut, Unreachable
 from clusterctl.model.finding import Finding, Severity
 from clusterctl.model.report import Report
@@ -40,21 +41,24 @@ GRACE = 8.0
 """Seconds over its own deadline after which a probe is given up; doors end most of them before."""
 
 
-def perform(lab: Lab, facts: Facts, doors: Doors, parallel: int = PARALLEL) -> Report:
+def perform(lab: Lab, facts: Facts, doors: Doors, parallel: int = PARALLEL, *, disturbing: bool = True) -> Report:
     """Check everything that the lab's playbook expects.
 
     doors: gives the door of a host by its name. A host that cannot be asked is a finding.
+    disturbing: whether to make what some checks make for a moment; without it they are left out.
     """
     started = time.monotonic()
-    findings = look(checks_of(lab, facts), doors, parallel)
+    checks = checks_of(lab, facts)
+    wanted = [c for c in checks if disturbing or not c.disturbs]
+    findings = look(wanted, doors, parallel)
     title = str(lab.playbook.lesson or lab.playbook.name)
-    return Report(lab.name, findings, title, time.monotonic() - started)
+    return Report(lab.name, findings, title, time.monotonic() - started, len(checks) - len(wanted))
 
 
 def look(checks: Sequence[Check], doors: Doors, parallel: int = PARALLEL) -> tuple[Finding, ...]:
     """Ask the probes of all checks and judge; what does not hold and may settle is looked at again."""
-    once = [c for c in checks if c.looks == 1]
-    more = [c for c in checks if c.looks > 1]
+    once = [c for c in checks if c.looks == 1 and not c.disturbs]
+    more = [c for c in checks if c.looks > 1 and not c.disturbs]
     found: dict[int, Finding] = {}
 
     def look_once() -> None:
@@ -66,6 +70,14 @@ def look(checks: Sequence[Check], doors: Doors, parallel: int = PARALLEL) -> tup
     aside.start()
     found.update(_look_again(more, doors, parallel))
     aside.join()
+    broken = sum(not f.holds for f in found.values())
+    # What makes something for a moment must not be seen by the others, and nothing is made on what is broken.
+    for check in (c for c in checks if c.disturbs):
+        if broken and check.probes:
+            why = "it was not tried, as it would make something for a moment"
+            found[id(check)] = check.finding(unknown(f"{why}, and {broken} of the others do not hold"))
+        else:
+            found |= _look_again([check], doors, parallel)
     return tuple(found[id(c)] for c in checks)
 
 
@@ -135,6 +147,8 @@ class _Job:
             door = self.doors(self.probes[0].host)
             if inside := [p for p in self.probes if isinstance(p, InContainer)]:
                 return _bundle(door, inside)
+            if isinstance(probe := self.probes[0], KeysAround):
+                return {probe: _around(door, self.doors(probe.docker_host), probe)}
             return {p: _one(door, p) for p in self.probes}
         except Exception as error:  # whatever it is, it is evidence that the probe has no answer
             return dict.fromkeys(self.probes, _trouble(error, self.probes[0].host))
@@ -179,11 +193,26 @@ def _run(jobs: Sequence[_Job], parallel: int) -> None:
 def _one(door: Door, probe: Probe) -> Answer:
     match probe:
         case InContainer():
-            return door.docker.exec(probe.container, probe.argv, probe.within + SLACK)
+            argv = ("env", *probe.env, *probe.argv) if probe.env else probe.argv
+            return door.docker.exec(probe.container, argv, probe.within + SLACK)
         case Inspect():
             return door.docker.inspect_network(probe.network)
         case OnHost():
             return door.run(probe.command)
+        case KeysAround():
+            raise AssertionError("it needs two doors")
+
+
+def _around(member: Door, docker: Door, probe: KeysAround) -> Stages:
+    """Whatever happens, what was done is undone."""
+    before = member.etcd.keys(probe.prefix)
+    try:
+        docker.run(probe.do).expect(probe.do.line())
+        between = member.etcd.keys(probe.prefix)
+    finally:
+        undone = docker.run(probe.undo)
+    undone.expect(probe.undo.line())
+    return Stages(before, between, member.etcd.keys(probe.prefix))
 
 
 def _trouble(error: Exception, host: str) -> Trouble:
@@ -210,8 +239,12 @@ _CUT = (124, 143)
 
 def bundle(probes: Sequence[InContainer]) -> tuple[str, ...]:
     """Return one command that runs all of the probes' commands in their container."""
-    lines = "".join(f"one {i} {p.within:g} {shlex.join(p.argv)} &\n" for i, p in enumerate(probes))
+    lines = "".join(f"{_exported(p)}one {i} {p.within:g} {shlex.join(p.argv)}) &\n" for i, p in enumerate(probes))
     return ("sh", "-c", f"{_HEAD}{lines}wait")
+
+
+def _exported(probe: InContainer) -> str:
+    return "(" + "".join(f"export {shlex.quote(pair)}; " for pair in probe.env)
 
 
 def unbundle(probes: Sequence[InContainer], output: str) -> dict[Probe, Answer]:

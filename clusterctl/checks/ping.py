@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from clusterctl.checks.check import Check, Pairs, Spot, Verdict, failed, ok, settled, shared, unknown
-from clusterctl.checks.probe import QUICK, InContainer, Ran, last_line
+from clusterctl.checks.probe import NO_WAITING, QUICK, InContainer, Ran, last_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,6 +25,7 @@ class By(StrEnum):
 
     NAME = "name"
     ADDRESS = "address"
+    LOCALHOST = "localhost"
 
 
 class Ping(Pairs):
@@ -56,6 +57,7 @@ class Ping(Pairs):
             # Where a name is not known, Docker asks the host's own servers for it, which may take 10 s. To
             # hear "bad address" that long must be waited; where it is to be known, another try is worth more.
             within=QUICK if self.succeeds else 25.0,
+            env=() if self.succeeds else NO_WAITING,
         )
         # The facts are older than the silence; whoever does not answer must be alive at the same time.
         alive = InContainer(target.host.name, target.name, ("true",), target.container.image)

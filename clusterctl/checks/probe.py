@@ -31,7 +31,7 @@ class InContainer:
     """Run a command in a container through the Docker API, so that a missing container is no exit code.
 
     image: where a missing tool is missing. within: seconds after which it is ended, where the image has
-    a shell to do so.
+    a shell to do so. env: NAME=VALUE for its environment.
     """
 
     host: str
@@ -39,10 +39,12 @@ class InContainer:
     argv: tuple[str, ...]
     image: str = ""
     within: float = QUICK
+    env: tuple[str, ...] = ()
 
     def line(self) -> str:
         """Return what a person would type on the host."""
-        return shlex.join(("docker", "exec", self.container, *self.argv))
+        env = [word for pair in self.env for word in ("--env", pair)]
+        return shlex.join(("docker", "exec", *env, self.container, *self.argv))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +78,36 @@ class Inspect:
         return shlex.join(("docker", "network", "inspect", self.network))
 
 
-Probe: TypeAlias = InContainer | OnHost | Inspect
+@dataclass(frozen=True, slots=True)
+class KeysAround:
+    """Read the store's keys on a member, do something on a Docker host, read them, undo it, read them again."""
+
+    host: str
+    prefix: str
+    docker_host: str
+    do: Command
+    undo: Command
+
+    @property
+    def within(self) -> float:
+        """Seconds that it may take."""
+        return self.do.within + self.undo.within + 15
+
+    def line(self) -> str:
+        """Return what a person would type."""
+        return f"clusterctl etcd keys --watch, and on {self.docker_host}: {self.do.line()}; {self.undo.line()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """The store's keys with their values before something was done, after it, and after it was undone."""
+
+    before: Mapping[str, str]
+    between: Mapping[str, str]
+    after: Mapping[str, str]
+
+
+Probe: TypeAlias = InContainer | OnHost | Inspect | KeysAround
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +119,10 @@ class Trouble:
     severity: Severity = Severity.UNKNOWN
 
 
-Answer: TypeAlias = Exec | Result | Mapping[str, Any] | Trouble
+Answer: TypeAlias = Exec | Result | Mapping[str, Any] | Stages | Trouble
+
+NO_WAITING = ("RES_OPTIONS=timeout:1 attempts:1",)
+"""For a name that nobody is to know: Docker asks the host's own servers for it, which may take 20 s to be silent."""
 
 
 class Unanswered(Exception):  # it says what happened, and never leaves `Check.judge`
@@ -145,6 +179,13 @@ class Answers:
         """Return the network as the host sees it; empty where it has none of that name."""
         answer = self._get(probe)
         if isinstance(answer, Mapping):
+            return answer
+        raise Unanswered.because(f"{probe.host}: {probe.line()}: no answer")
+
+    def stages(self, probe: KeysAround) -> Stages:
+        """Return what the store held before, between and after."""
+        answer = self._get(probe)
+        if isinstance(answer, Stages):
             return answer
         raise Unanswered.because(f"{probe.host}: {probe.line()}: no answer")
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from pydantic import Field
 
 from clusterctl.checks.check import Check, Pairs, Spot, Verdict, failed, ok, shared, unknown
-from clusterctl.checks.probe import InContainer, last_line
+from clusterctl.checks.probe import QUICK, last_line
+from clusterctl.model.names import DockerName, OrEmpty
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from clusterctl.checks.probe import Answers
+    from clusterctl.checks.probe import Answers, Ran
     from clusterctl.model.facts import Facts
     from clusterctl.model.lab import Lab
 
@@ -19,47 +22,72 @@ DNS = "127.0.0.11"
 """Docker's DNS server, in each container on a network of the user's own."""
 
 
+UNKNOWN = r"NXDOMAIN|can't (find|resolve)|no servers could be reached|SERVFAIL"
+"""What nslookup says where a name is not known; usage and the like say nothing of it."""
+
+
 class Resolves(Pairs):
-    """The target's name is answered by Docker's DNS with exactly its address."""
+    """The target's name is answered by Docker's DNS with exactly its address, or is not known there."""
 
     kind: ClassVar[str] = "resolves"
+
+    name: Annotated[DockerName, OrEmpty] = Field(
+        default="", alias="as", description="The name that is asked for, such as an alias; its own unless given."
+    )
+    succeeds: bool = Field(default=True, description="false: the DNS must answer others, and not know this name.")
 
     def between(self, lab: Lab, facts: Facts, source: Spot, target: Spot) -> Iterable[Check]:
         """Return one check: what the DNS answers, and that the container asks this DNS at all."""
         networks = shared(lab, source.container, target.container)
-        addresses, first = {target.ip(n) for n in networks}, next(iter(networks), "")
+        name, first = self.name or target.name, next(iter(networks), "")
+        addresses = {target.ip(n) for n in networks}
         subject = f"{source.name} → {target.name}"
-        expected = f"{target.name} is {', '.join(sorted(addresses)) or 'known'} to Docker's DNS ({DNS})"
-
-        def in_container(*argv: str) -> InContainer:
-            return InContainer(source.host.name, source.name, argv, source.container.image)
-
-        lookup = in_container("nslookup", target.name, DNS)
-        config = in_container("cat", "/etc/resolv.conf")
+        known = f"is {', '.join(sorted(addresses)) or 'known'} to" if self.succeeds else "is not known to"
+        # A name that it does not know it asks the host's own servers for, which may not be there.
+        quick = () if self.succeeds else ("-timeout=1", "-retry=1")
+        lookup, config = source.run("nslookup", *quick, name, DNS), source.run("cat", "/etc/resolv.conf")
+        own = source.run("nslookup", source.name, DNS)
 
         def decide(answers: Answers) -> Verdict:
             servers = nameservers(answers.exec(config).output)
             if DNS not in servers[:1]:
                 return failed(f"resolv.conf of {source.name} names {', '.join(servers) or 'no server'}, not {DNS}")
             answer = answers.exec(lookup)
-            if answer.cut:
-                return failed(f"the DNS did not answer for {target.name} within {lookup.within:g} s")
             found = read_nslookup(answer.output)
-            if not found:
-                # Nothing but these words says that the name is not known; usage and the like do not.
-                said = last_line(answer.output) or f"exit {answer.exit_code}"
-                if re.search(r"NXDOMAIN|can't (find|resolve)|no servers could be reached|SERVFAIL", answer.output):
-                    return failed(f"the DNS does not know {target.name}: {said}", f"docker network inspect {first}")
-                return unknown(f"nslookup did not say an address: {said}")
-            if not set(found) <= addresses:
-                return failed(
-                    f"{target.name} is answered with {', '.join(found)}, "
-                    f"on {target.host.name} it has {', '.join(sorted(addresses)) or 'no address of a shared network'}",
-                    f"docker network inspect {first}",
-                )
-            return ok(f"{target.name} is {', '.join(found)}")
+            if not self.succeeds:
+                answers_others = bool(read_nslookup(answers.exec(own).output))
+                return _not_known(name, found, answer, answers_others)
+            there = f"on {target.host.name} it has {', '.join(sorted(addresses)) or 'no address of a shared network'}"
+            return _known(name, found, answer, addresses, there, f"docker network inspect {first}")
 
-        yield Check(self.kind, subject, expected, (lookup, config), decide)
+        expected = f"{name} {known} Docker's DNS ({DNS})"
+        probes = (lookup, config) if self.succeeds else (lookup, config, own)
+        yield Check(self.kind, subject, expected, probes, decide, looks=3 if self.succeeds else 1)
+
+
+def _known(name: str, found: list[str], answer: Ran, addresses: set[str], there: str, hint: str) -> Verdict:
+    said = last_line(answer.output) or f"exit {answer.exit_code}"
+    if answer.cut:
+        return failed(f"the DNS did not answer for {name} within {QUICK:g} s")
+    if not found:
+        if re.search(UNKNOWN, answer.output):
+            return failed(f"the DNS does not know {name}: {said}", hint)
+        return unknown(f"nslookup did not say an address: {said}")
+    if not set(found) <= addresses:
+        return failed(f"{name} is answered with {', '.join(found)}, {there}", hint)
+    return ok(f"{name} is {', '.join(found)}")
+
+
+def _not_known(name: str, found: list[str], answer: Ran, answers_others: bool) -> Verdict:
+    """A DNS that answers nobody proves nothing: it must know the one that asks."""
+    said = last_line(answer.output) or f"exit {answer.exit_code}"
+    if found:
+        return failed(f"{name} is {', '.join(found)}")
+    if not answers_others:
+        return unknown(f"the DNS does not answer at all: {said}")
+    if answer.cut or re.search(UNKNOWN, answer.output):
+        return ok(f"the DNS answers, and does not know {name}: {said}")
+    return unknown(f"nslookup did not say that it is not known: {said}")
 
 
 def nameservers(text: str) -> list[str]:

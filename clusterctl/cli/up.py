@@ -75,7 +75,7 @@ def _carry_out(session: Session, *, parallel: int, verbose: bool, quiet: bool) -
         wiring.write_private(session.lab.state / wiring.PLAYBOOK, session.lab.playbook_text)
         # Facts that nothing was done since are as good as new ones.
         current = frozenset({Section.HOST, Section.DOCKER}) <= runner.fresh
-        return runner.done, prove(session, listener, facts if current else None)
+        return runner.done, prove(session, listener, facts if current else None, disturbing=False)
 
 
 def _show(lab: Lab, output: options.Output, access: Access) -> None:

@@ -31,7 +31,7 @@ def verify(
     ask_sudo_password: options.AskSudoPassword = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Prove what the playbook expects: names, pings, forwarding entries, the packet on the wire. Changes nothing."""
+    """Prove what the playbook expects: names, pings, forwarding, the packet on the wire. Leaves all as it is."""
     from clusterctl.cli import render, wiring
     from clusterctl.cli.access import Access
     from clusterctl.cli.progress import shown
@@ -48,8 +48,11 @@ def verify(
         raise typer.Exit(1)
 
 
-def prove(session: Session, listener: Listener, facts: Facts | None = None) -> Report:
-    """Perform every check of the playbook, on the facts that were just read or on facts read now."""
+def prove(session: Session, listener: Listener, facts: Facts | None = None, *, disturbing: bool = True) -> Report:
+    """Perform the checks of the playbook, on the facts that were just read or on facts read now.
+
+    disturbing: also those that make something for a moment.
+    """
     from clusterctl.checks.perform import perform
     from clusterctl.model.facts import Facts
     from clusterctl.plan.phase import Section
@@ -59,6 +62,6 @@ def prove(session: Session, listener: Listener, facts: Facts | None = None) -> R
     started = time.monotonic()
     if facts is None:
         facts = session.reader(tolerant=True).read(frozenset({Section.HOST, Section.DOCKER}), Facts())
-    found = perform(session.lab, facts, session.doors)
+    found = perform(session.lab, facts, session.doors, disturbing=disturbing)
     listener.phase_finished(title, time.monotonic() - started)
     return found

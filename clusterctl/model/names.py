@@ -245,6 +245,17 @@ NetworkName = Annotated[
         (ALL, "bridge", "host", "none", "ingress", "docker_gwbridge"),
     ),
 ]
+# One of the playbook's, or Docker's default bridge.
+AnyNetworkName = Annotated[
+    str,
+    Shape(
+        "the name of a network",
+        "[a-zA-Z0-9][a-zA-Z0-9_.-]+",
+        "two or more letters, digits, '_', '.' and '-', a letter or digit first",
+        63,
+        (ALL, "host", "none"),
+    ),
+]
 NetworkMode = Annotated[
     str,
     Shape(

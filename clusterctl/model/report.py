@@ -15,12 +15,14 @@ class Report:
     """What was looked at and what came out of it.
 
     name: the lab's. title: what was looked at, such as the playbook's lesson. seconds: how long it took.
+    left_out: how many checks were not looked at, as they would make something for a moment.
     """
 
     name: str
     findings: tuple[Finding, ...]
     title: str = ""
     seconds: float = 0.0
+    left_out: int = 0
 
     @property
     def worst(self) -> Severity:
@@ -45,6 +47,7 @@ class Report:
             "worst": str(self.worst),
             "holds": self.holds(),
             "seconds": round(self.seconds, 3),
+            "left_out": self.left_out,
             "counts": {str(s): n for s, n in self.counts.items()},
             "findings": [
                 {

@@ -40,17 +40,19 @@ def keys(error: InputError) -> list[str]:
     return [p.key for p in error.problems]
 
 
-def test_the_example(kinds) -> None:
-    found = load_playbook(OVERLAY, "overlay.yml", kinds)
+def test_the_example() -> None:
+    from clusterctl.checks import KINDS
+
+    found = load_playbook(OVERLAY, "overlay.yml", KINDS)
     assert found.networks["qyt_overlay"].driver is Driver.OVERLAY
     assert [(c.name, c.host, c.image, c.command) for c in found.containers.values()] == [
         ("qyt1", "docker1", PROBE.tag, ()),
         ("qyt2", "docker2", PROBE.tag, ()),
     ]
     assert found.images == {PROBE.tag: PROBE}
-    assert [type(e) for e in found.expect] == [
-        kinds[k] for k in ("visible", "agreed", "resolves", "ping", "ping", "forwarded", "encapsulated")
-    ]
+    order = "visible agreed resolves ping ping forwarded encapsulated stored attaches"
+    assert [type(e) for e in found.expect] == [KINDS[k] for k in order.split()]
+    assert all(e.why.en and e.why.zh for e in found.expect)
     check_together(load_inventory(LOCAL, "local.yml"), found, OVERLAY, "overlay.yml")
 
 
