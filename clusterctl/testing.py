@@ -49,14 +49,24 @@ class FakeDocker:
         return self.state
 
     def create_network(
-        self, name: str, driver: str, subnet: str, gateway: str, options: Mapping[str, str], labels: Mapping[str, str]
+        self,
+        name: str,
+        driver: str,
+        subnet: str,
+        gateway: str,
+        options: Mapping[str, str],
+        labels: Mapping[str, str],
+        range: str = "",
+        reserved: Mapping[str, str] | None = None,
     ) -> None:
         """Create a network; a name that is taken is an error."""
         self.calls.append(f"create network {name}")
         if name in self.state.networks:
             raise self._error(f"create network {name}: network with name {name} already exists")
         scope = "global" if driver == "overlay" else "local"
-        made = NetworkFacts(f"id-{name}", name, driver, scope, subnet, gateway, dict(labels), dict(options))
+        made = NetworkFacts(
+            f"id-{name}", name, driver, scope, subnet, gateway, dict(labels), dict(options), range=range
+        )
         self.state = replace(self.state, networks={**self.state.networks, name: made})
 
     def remove_network(self, name: str) -> None:

@@ -13,12 +13,15 @@ from clusterctl.checks.check import Check, Kind
 from clusterctl.checks.connects import Connects
 from clusterctl.checks.encapsulated import Encapsulated
 from clusterctl.checks.forwarded import Forwarded
+from clusterctl.checks.framed import Framed
+from clusterctl.checks.from_host import FromHost
 from clusterctl.checks.gateway import Gateway
 from clusterctl.checks.hosts_file import HostsFile
 from clusterctl.checks.interfaces import Interfaces
 from clusterctl.checks.lifetime import Lifetime
 from clusterctl.checks.ping import Ping
 from clusterctl.checks.resolves import Resolves
+from clusterctl.checks.routed import Routed
 from clusterctl.checks.stored import Stored
 from clusterctl.checks.veth import Veth
 from clusterctl.checks.visible import Visible
@@ -39,12 +42,15 @@ KINDS: Mapping[str, type[Kind]] = {
         Connects,
         Encapsulated,
         Forwarded,
+        Framed,
+        FromHost,
         Gateway,
         HostsFile,
         Interfaces,
         Lifetime,
         Ping,
         Resolves,
+        Routed,
         Stored,
         Veth,
         Visible,

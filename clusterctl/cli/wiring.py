@@ -94,7 +94,7 @@ def load(inventory_file: Path, playbook_file: Path | None) -> Lab:
         problems += error.problems
     if lab is None or playbook is None:
         raise InputError(problems)
-    check_together(lab.inventory, playbook, text, str(playbook_file))
+    playbook = check_together(lab.inventory, playbook, text, str(playbook_file))
     return replace(lab, playbook=playbook, playbook_text=text)
 
 
@@ -244,6 +244,7 @@ class Session:
 
     def reader(self, *, tolerant: bool = False) -> FactsReader:
         """Return a reader of the lab's facts; a tolerant one notes hosts that are not there or do not answer."""
+        from clusterctl.networks import devices
         from clusterctl.phases import HOST_FILES, HOST_UNITS, MEMBER_UNIT
         from clusterctl.remote.reader import FactsReader
 
@@ -256,6 +257,7 @@ class Session:
             present=(lambda: self.provider.present(self.lab)) if tolerant else None,
             tolerant=tolerant,
             member_unit=MEMBER_UNIT,
+            devices=devices(self.lab.playbook),
         )
 
     @functools.cached_property

@@ -68,6 +68,8 @@ class CreateNetwork(Action):
     driver: str
     subnet: str
     gateway: str = ""
+    range: str = ""
+    reserved: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
 
@@ -76,13 +78,23 @@ class CreateNetwork(Action):
         words = ["docker", "network", "create", "--driver", self.driver, "--subnet", self.subnet]
         if self.gateway:
             words += ["--gateway", self.gateway]
+        if self.range:
+            words += ["--ip-range", self.range]
+        words += _pairs("--aux-address", self.reserved)
         words += _pairs("--opt", self.options) + _pairs("--label", self.labels)
         return shlex.join([*words, self.name])
 
     def perform(self, door: Door) -> str:
         """Create it."""
         door.docker.create_network(
-            self.name, self.driver, subnet=self.subnet, gateway=self.gateway, options=self.options, labels=self.labels
+            self.name,
+            self.driver,
+            subnet=self.subnet,
+            gateway=self.gateway,
+            options=self.options,
+            labels=self.labels,
+            range=self.range,
+            reserved=self.reserved,
         )
         return f"{self.name} created"
 
@@ -151,6 +163,8 @@ class RunContainer(Action):
     mode: str = ""
     links: Mapping[str, str] = field(default_factory=dict)
     publish: tuple[str, ...] = ()
+    capabilities: tuple[str, ...] = ()
+    sysctls: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -169,6 +183,8 @@ class RunContainer(Action):
         words += _attaching(self.networks.get(self.first), "--network-alias")
         words += [w for name, alias in self.links.items() for w in ("--link", f"{name}:{alias}")]
         words += [w for ports in self.publish for w in ("--publish", ports)]
+        words += [w for capability in self.capabilities for w in ("--cap-add", capability)]
+        words += _pairs("--sysctl", self.sysctls)
         lines = [shlex.join([*words, *_pairs("--label", self.labels), self.image, *self.argv])]
         for network, attachment in self.later.items():
             how = _attaching(attachment, "--alias")
@@ -195,6 +211,10 @@ class RunContainer(Action):
         if self.publish:
             pairs = (ports.split(":") for ports in self.publish)
             options["port_bindings"] = {int(inner): int(outer) for outer, inner in pairs}
+        if self.capabilities:
+            options["cap_add"] = list(self.capabilities)
+        if self.sysctls:
+            options["sysctls"] = dict(self.sysctls)
         door.docker.run(
             self.name,
             self.image,

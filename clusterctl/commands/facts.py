@@ -13,6 +13,7 @@ import math
 import re
 from typing import TYPE_CHECKING
 
+from clusterctl.commands.kernel import CONFIGS, HAS
 from clusterctl.model.facts import Address, File, HostFacts, Listener, Unit
 from clusterctl.plan.command import Command, script
 from clusterctl.plan.files import WAS
@@ -24,13 +25,13 @@ MARK = "\x01"
 _UNPRINTABLE = {c: None for c in (*range(32), *range(127, 160)) if chr(c) not in f"{MARK}\t\n"}
 """Control characters say nothing about a host; on a terminal they would."""
 
-# "$1": how many files follow; then the files, then the units. The daemons take long to say their version,
-# so they say it into a pipe while the rest is read.
+# "$1": how many files follow, "$2": the devices to look for; then the files, then the units. The daemons take long
+# to say their version, so they say it into a pipe while the rest is read.
 _SCRIPT = r"""
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 s() { printf '\001 %s\n' "$1"; }
 { dockerd --version; etcd --version; } 2>/dev/null </dev/null | {
-n=$1; shift
+n=$1 devices=$2; shift 2
 s host; uname -n; uname -r; uname -m; id -un; date +%s.%N
 s os; cat /etc/os-release 2>/dev/null
 s machine; cat /etc/machine-id 2>/dev/null; [ -d /run/systemd/system ] && echo systemd
@@ -42,6 +43,7 @@ s tools; for t in docker dockerd etcd etcdctl tcpdump nsenter bridge busybox hos
   update-ca-certificates apparmor_parser; do command -v $t >/dev/null 2>&1 && echo $t; done
 [ ! -d /sys/kernel/security/apparmor ] || ! grep -q Y /sys/module/apparmor/parameters/enabled || echo kernel:apparmor
 getent passwd etcd >/dev/null && echo user:etcd
+[ -z "$devices" ] || { @HAS@ for d in $devices; do echo "device:${d%:*} $(has "${d%:*}" "${d#*:}")"; done; }
 s records
 if [ -d @WAS@ ]; then cd @WAS@; find . -type f ! -name '*.part' | while read -r f; do
   printf '%s ' "$f"; head -c 262144 "$f" | base64 -w0; echo; done; cd /; fi
@@ -56,17 +58,19 @@ while [ "$n" -gt 0 ]; do
 s units; p=Id,LoadState,ActiveState,UnitFileState,ActiveEnterTimestamp
 systemctl show --timestamp=us+utc -p $p "$@" 2>/dev/null || TZ=UTC systemctl show -p $p "$@" 2>/dev/null
 s versions; cat; s end; }
-""".replace("@WAS@", WAS)
+""".replace("@WAS@", WAS).replace("@HAS@", HAS)
 
 _SECTIONS = frozenset(re.findall(r"(?:^|; )s (\w+)", _SCRIPT, re.MULTILINE))
 
 
-def read_host(files: Sequence[str], units: Sequence[str]) -> Command:
+def read_host(files: Sequence[str], units: Sequence[str], devices: Sequence[str] = ()) -> Command:
     """Read everything about a host in one go; `files` are read whole, up to 256 KiB each.
 
+    devices: kinds of devices of `clusterctl.commands.kernel.CONFIGS` that the kernel is asked for.
     A VM without hardware virtualization may take half a minute while Docker starts.
     """
-    return script(_SCRIPT, str(len(files)), *files, *units, within=90)
+    wanted = " ".join(f"{d}:{CONFIGS[d]}" for d in devices)
+    return script(_SCRIPT, str(len(files)), wanted, *files, *units, within=90)
 
 
 def parse(name: str, text: str, *, asked_at: float = 0.0) -> HostFacts:
@@ -99,6 +103,8 @@ def parse(name: str, text: str, *, asked_at: float = 0.0) -> HostFacts:
         memory_mb=_number(parts["memory"], 1) // 1024,
         disk_free_mb=_number(parts["disk"], 3),
         addresses=_addresses(parts["ip"], parts["links"]),
+        links=frozenset(re.findall(r"^\d+: ([^:@\s]+)", "\n".join(parts["links"]), re.MULTILINE)),
+        devices=dict(line.removeprefix("device:").split(" ", 1) for line in parts["tools"] if _is_device(line)),
         routes=tuple(line.split()[0] for line in parts["routes"] if line.split()),
         listeners=tuple(_listeners(parts["listen"])),
         versions=_versions(parts),
@@ -107,6 +113,10 @@ def parse(name: str, text: str, *, asked_at: float = 0.0) -> HostFacts:
         units=_units(parts["units"]),
         records=_records(parts["records"]),
     )
+
+
+def _is_device(line: str) -> bool:
+    return line.startswith("device:") and " " in line
 
 
 def _sections(text: str) -> dict[str, list[str]]:

@@ -3,29 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from clusterctl.commands.kernel import HAS, Feature
 from clusterctl.plan.command import Command, script
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-
-class Feature(StrEnum):
-    """How a kernel has a feature. UNTOLD: nothing that can be read tells."""
-
-    LOADED = "loaded"
-    BUILTIN = "built in"
-    WORKS = "works"
-    LOADABLE = "loadable"
-    ABSENT = "absent"
-    UNTOLD = "cannot be told"
-
-    @property
-    def there(self) -> bool:
-        """Whether the kernel has it, or can load it."""
-        return self in (Feature.LOADED, Feature.BUILTIN, Feature.WORKS, Feature.LOADABLE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,36 +26,9 @@ class Ground:
     why: str = ""
 
 
-# A feature without a file of its own (a container's view of a kernel without modules) is tried in a network
-# namespace that ends with the command; where there are no modules, that loads none.
 _SCRIPT = r"""
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
-k=/lib/modules/$(uname -r)
-config=$(zcat /proc/config.gz 2>/dev/null || cat "/boot/config-$(uname -r)" 2>/dev/null)
-has() {
-  u=$(echo "$1" | tr - _)
-  case $1 in
-    overlay) grep -qw overlay /proc/filesystems && { echo works; return; };;
-    br_netfilter) [ -e /proc/sys/net/bridge/bridge-nf-call-iptables ] && { echo works; return; };;
-  esac
-  grep -qw "^$u" /proc/modules 2>/dev/null && { echo loaded; return; }
-  grep -qs "/$1\.ko" "$k/modules.builtin" && { echo built in; return; }
-  printf '%s\n' "$config" | grep -qx "CONFIG_$2=y" && { echo built in; return; }
-  modinfo "$1" >/dev/null 2>&1 && { echo loadable; return; }
-  grep -qs "/$1\.ko" "$k/modules.dep" && { echo loadable; return; }
-  [ -d "/sys/module/$u" ] && { echo built in; return; }
-  if [ ! -d "$k" ] && command -v unshare >/dev/null && unshare -n true 2>/dev/null; then
-    case $1 in
-      vxlan) try="ip link add t0 type vxlan id 7 dstport 4789 local 127.0.0.1";;
-      veth) try="ip link add t0 type veth";;
-      bridge) try="ip link add t0 type bridge";;
-      *) echo cannot be told; return;;
-    esac
-    said=$(unshare -n $try 2>&1) && { echo works; return; }
-    case $said in *"not supported"*|*"nknown device type"*) echo absent; return;; esac
-  fi
-  [ -e "$k/modules.dep" ] && echo absent || echo cannot be told
-}
+@HAS@
 for f in vxlan:VXLAN bridge:BRIDGE veth:VETH overlay:OVERLAY_FS br_netfilter:BRIDGE_NETFILTER; do
   echo "feature ${f%:*} $(has "${f%:*}" "${f#*:}")"
 done
@@ -94,7 +51,7 @@ if [ -z "$listed" ] && ! grep -qs . /proc/net/ip_tables_names; then
 fi
 echo "source$listed"
 echo end
-"""
+""".replace("@HAS@", HAS)
 
 
 # Where no program lists rules, the kernel is asked how many tables nftables has: NFT_MSG_GETTABLE, to the end.

@@ -16,16 +16,16 @@ VXLAN_PORT = 4789
 VXLAN = f"udp dst port {VXLAN_PORT}"
 """The filter for VXLAN packets."""
 
-# "$1" seconds to listen, "$2" the interface, "$3" the filter; then what makes the packet.
+# "$1" seconds to listen, "$2" the interface, "$3" the filter, "$4" an option for tcpdump; then what makes the packet.
 # tcpdump ends by itself after its packet. The maker starts only once tcpdump says that it listens.
 _CAPTURE = r"""
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
-limit=$1 if=$2 filter=$3; shift 3
+limit=$1 if=$2 filter=$3 option=$4; shift 4
 command -v tcpdump >/dev/null || { echo "tcpdump: not found" >&2; exit 127; }
 d=$(mktemp -d) || exit 1
 p=
 trap '[ -z "$p" ] || kill $p 2>/dev/null; rm -rf "$d"' EXIT
-timeout "$limit" tcpdump -nn -vv -l --immediate-mode -c 1 -i "$if" "$filter" >"$d/packets" 2>"$d/said" &
+timeout "$limit" tcpdump -nn -vv $option -l --immediate-mode -c 1 -i "$if" "$filter" >"$d/packets" 2>"$d/said" &
 p=$!
 n=0
 until grep -q 'listening on' "$d/said"; do
@@ -87,11 +87,22 @@ def _number(address: str) -> str:
     return "0x" + "".join(f"{int(part):02x}" for part in address.split("."))
 
 
-def capture(interface: str, filter: str, maker: Sequence[str], listen: float = 6.0) -> Command:
-    """Capture the first packet that `maker`, a command on the same host, makes pass the interface."""
-    return script(_CAPTURE, f"{listen:g}", interface, filter, *maker, within=listen + 6, ok=(0, DEAF, MISSING))
+def echo(source: str, destination: str) -> str:
+    """Return the filter for an ICMP echo request in a frame of its own, with an 802.1Q tag or without."""
+    wanted = f"icmp[0] = 8 and src host {source} and dst host {destination}"
+    return f"({wanted}) or (vlan and {wanted})"
 
 
-def by_hand(interface: str, filter: str, maker: Sequence[str]) -> str:
+def capture(interface: str, filter: str, maker: Sequence[str], listen: float = 6.0, *, link: bool = False) -> Command:
+    """Capture the first packet that `maker`, a command on the same host, makes pass the interface.
+
+    link: whether the frame's own header is decoded as well.
+    """
+    words = (f"{listen:g}", interface, filter, "-e" if link else "", *maker)
+    return script(_CAPTURE, *words, within=listen + 6, ok=(0, DEAF, MISSING))
+
+
+def by_hand(interface: str, filter: str, maker: Sequence[str], *, link: bool = False) -> str:
     """Return what a person would type to see the same."""
-    return f"tcpdump -nn -vv -c 1 -i {interface} {shlex.quote(filter)} & sleep 1; {shlex.join(maker)}; wait"
+    options = "-nn -e -vv" if link else "-nn -vv"
+    return f"tcpdump {options} -c 1 -i {interface} {shlex.quote(filter)} & sleep 1; {shlex.join(maker)}; wait"

@@ -64,7 +64,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class NetworkFacts:
-    """A Docker network as one daemon sees it."""
+    """A Docker network as one daemon sees it. range: the part of the subnet that it gives addresses from."""
 
     id: str
     name: str
@@ -75,6 +75,7 @@ class NetworkFacts:
     labels: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, str] = field(default_factory=dict)
     endpoints: tuple[Endpoint, ...] = ()
+    range: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,7 @@ class HostFacts:
     docker is None while the daemon does not run (asking would start it by socket activation).
     records: what clusterctl wrote down on the host before it changed it, by name.
     clock: the host's time minus the controller's, seconds.
+    links: its interfaces by name. devices: how its kernel has the kinds of devices that were asked for.
     """
 
     name: str
@@ -143,6 +145,8 @@ class HostFacts:
     memory_mb: int = 0
     disk_free_mb: int = 0
     addresses: tuple[Address, ...] = ()
+    links: frozenset[str] = frozenset()
+    devices: Mapping[str, str] = field(default_factory=dict)
     routes: tuple[str, ...] = ()
     listeners: tuple[Listener, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)

@@ -143,6 +143,10 @@ class Cluster(Value):
     """How the daemons become one cluster."""
 
     store: Store = Field(default=Store.ETCD, description="What keeps the cluster's shared state.")
+    subnet: Annotated[Subnet, OrEmpty] = Field(
+        default="",
+        description="The subnet that the cluster addresses are in, for networks that share it; known unless `ssh`.",
+    )
     etcd: Tarball | None = Field(
         default=None, description="etcd 3.4 or 3.5 as released, for hosts that have no etcd; otherwise a package."
     )
@@ -179,6 +183,16 @@ class Inventory(_Common):
     hosts: dict[str, Host]
     jump_hosts: dict[str, JumpHost] = Field(default={})
 
+    @property
+    def underlay(self) -> str:
+        """The subnet that the cluster addresses are in, "" where nothing tells."""
+        if self.provider is ProviderName.LOCAL:
+            return self.local.subnet
+        if self.provider is ProviderName.VAGRANT and not self.cluster.subnet:
+            # Vagrant's private networks have 24 bits unless a Vagrantfile says otherwise.
+            return str(IPv4Network(f"{next(iter(self.hosts.values())).cluster_address}/24", strict=False))
+        return self.cluster.subnet
+
 
 def load_inventory(text: str, file: str, environ: Mapping[str, str] | None = None) -> Inventory:
     """Read an inventory. Raises InputError with every problem.
@@ -205,6 +219,8 @@ def load_inventory(text: str, file: str, environ: Mapping[str, str] | None = Non
     )
     if document.sound("hosts") and document.sound("defaults"):
         _check_roles(found, document)
+    if document.sound("hosts") and document.sound("cluster"):
+        _check_underlay(written, found, document)
     if written.provider is ProviderName.LOCAL and document.sound("local"):
         _check_local(local, found, document)
     if written.provider is ProviderName.VAGRANT:
@@ -286,6 +302,18 @@ def _check_roles(hosts: Mapping[str, Host], document: Document) -> None:
     for role in Role:
         if not any(role in host.roles for host in hosts.values()):
             document.add(("hosts",), f"at least one host must have the role {role}")
+
+
+def _check_underlay(written: InventoryFile, hosts: Mapping[str, Host], document: Document) -> None:
+    subnet = written.cluster.subnet
+    if not subnet:
+        return
+    if written.provider is ProviderName.LOCAL:
+        document.add(("cluster", "subnet"), "means nothing with the local provider: it is local.subnet")
+        return
+    for host in hosts.values():
+        if why := inside(host.cluster_address, subnet):
+            document.add(("cluster", "subnet"), f"{why}: the cluster address of {host.name}")
 
 
 def _check_local(local: Local, hosts: Mapping[str, Host], document: Document) -> None:

@@ -168,7 +168,8 @@ def _address(text: str) -> str:
     return _DNS_NAME.check(text)
 
 
-def _subnet(text: str) -> str:
+def check_subnet(text: str) -> str:
+    """Return the text where it is an IPv4 subnet for hosts, or raise with what is allowed."""
     if not re.fullmatch(r"[0-9.]+/[0-9]+", text):
         raise wrong(f"{shown(text)} is not an IPv4 subnet", "address/prefix, such as 10.10.10.0/24")
     try:
@@ -283,6 +284,9 @@ OptionName = Annotated[
         128,
     ),
 ]
+Capability = Annotated[
+    str, Shape("a capability", "[A-Z][A-Z_]+", "capital letters and '_', such as NET_ADMIN; see capabilities(7)", 32)
+]
 UserName = Annotated[
     str,
     Shape(
@@ -336,7 +340,7 @@ IPv4 = Annotated[
 Address = Annotated[str, AfterValidator(_address), WithJsonSchema({"type": "string", "maxLength": 253})]
 Subnet = Annotated[
     str,
-    AfterValidator(_subnet),
+    AfterValidator(check_subnet),
     WithJsonSchema({"type": "string", "pattern": "^[0-9]+(?:\\.[0-9]+){3}/[0-9]+$"}),
 ]
 Port = Annotated[int, Field(ge=1, le=65535)]

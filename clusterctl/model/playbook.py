@@ -19,8 +19,21 @@ from pydantic import (
 )
 
 from clusterctl.model.inventory import ProviderName, Role, inventory_schema
+from clusterctl.model.lan import (
+    CLUSTER,
+    Mode,
+    Parent,
+    Range,
+    SubnetOrCluster,
+    Vlan,
+    check_entries,
+    check_shares,
+    on_the_wire,
+    settled,
+)
 from clusterctl.model.names import (
     ALL,
+    Capability,
     DockerName,
     FilePath,
     HostName,
@@ -35,7 +48,6 @@ from clusterctl.model.names import (
     OptionName,
     OrEmpty,
     Publish,
-    Subnet,
     Value,
     as_ipv4,
     choices,
@@ -60,17 +72,29 @@ class Driver(StrEnum):
 
     OVERLAY = "overlay"
     BRIDGE = "bridge"
+    MACVLAN = "macvlan"
+    IPVLAN = "ipvlan"
 
 
 class NetworkEntry(Value):
     """A Docker network, as it is written below its name."""
 
-    driver: Driver = Field(description="`overlay` spans the hosts, `bridge` stays on each.")
+    driver: Driver = Field(
+        description="`overlay` spans the hosts, `bridge` stays on each; `macvlan` and `ipvlan` are on an interface "
+        "of the hosts themselves."
+    )
     # Without one Docker picks from 10.0.0.0/8, where the hosts may be.
-    subnet: Subnet = Field(description="The containers' subnet; apart from the hosts' addresses.")
+    subnet: SubnetOrCluster = Field(
+        description="The containers' subnet; apart from the hosts' addresses, or, with macvlan and ipvlan, `cluster` "
+        "for the one that the hosts are in."
+    )
     gateway: Annotated[IPv4, OrEmpty] = Field(
         default="", description="The gateway's address; Docker picks one without it."
     )
+    parent: Parent = CLUSTER
+    vlan: Vlan = None
+    range: Range = ""
+    mode: Mode = ""
     options: dict[OptionName, str] = Field(default={}, description="Options for the driver, as they are.")
 
 
@@ -172,6 +196,12 @@ class ContainerEntry(Value):
     )
     publish: Annotated[tuple[Publish, ...], Listed] = Field(
         default=(), description="Ports of the host that lead to it: HOST:CONTAINER."
+    )
+    capabilities: Annotated[tuple[Capability, ...], Listed] = Field(
+        default=(), description="What it may do besides what Docker allows every container, such as NET_ADMIN."
+    )
+    sysctls: dict[OptionName, str] = Field(
+        default={}, description='Settings of its network, such as net.ipv4.ip_forward: "1" for a router.'
     )
     command: tuple[str, ...] = Field(default=(), description="What it runs, word by word; it just stays unless given.")
 
@@ -299,6 +329,7 @@ def load_playbook(text: str, file: str, kinds: Mapping[str, type[Expectation]]) 
     document = parse(text, file)
     written = document.salvage(PlaybookFile, {"name": "playbook"})
     _check_networks(written.networks, document)
+    check_entries(written.networks, written.containers, document)
     _check_images(document)
     _check_containers(written, document)
     expect = [_expectation(i, item, kinds, document) for i, item in enumerate(written.expect)]
@@ -318,8 +349,12 @@ def load_playbook(text: str, file: str, kinds: Mapping[str, type[Expectation]]) 
 
 def _check_networks(networks: Mapping[str, NetworkEntry], document: Document) -> None:
     for name, network in networks.items():
-        if network.gateway and (why := inside(network.gateway, network.subnet)):
+        if network.gateway and network.subnet != CLUSTER and (why := inside(network.gateway, network.subnet)):
             document.add(("networks", name, "gateway"), f"{why} (networks.{name}.subnet)")
+    _check_overlaps({n: v for n, v in networks.items() if v.subnet != CLUSTER}, document)
+
+
+def _check_overlaps(networks: Mapping[str, NetworkEntry], document: Document) -> None:
     for (name, one), (other, two) in combinations(networks.items(), 2):
         if IPv4Network(one.subnet).overlaps(IPv4Network(two.subnet)):
             document.add(("networks", other, "subnet"), f"{two.subnet} overlaps {one.subnet} of network {name}")
@@ -400,7 +435,7 @@ def _check_addresses(written: PlaybookFile, document: Document) -> None:
             if not declared or not address:
                 continue
             place = ("containers", name, "networks", network, "address")
-            if why := inside(address, declared.subnet):
+            if declared.subnet != CLUSTER and (why := inside(address, declared.subnet)):
                 document.add(place, f"{why} (networks.{network}.subnet)")
             elif address == declared.gateway:
                 document.add(place, f"{shown(address)} is the gateway of {network}")
@@ -457,8 +492,8 @@ def _check_named(what: str, name: str, known: Iterable[str], place: Path, docume
     _check_known(what, name, (*known, ALL), document.find(name, place), document)
 
 
-def check_together(inventory: Inventory, playbook: Playbook, text: str, file: str) -> None:
-    """Check a playbook against the hosts that it is for.
+def check_together(inventory: Inventory, playbook: Playbook, text: str, file: str) -> Playbook:
+    """Check a playbook against the hosts that it is for. Returns it with what the hosts settle in it.
 
     text, file: the playbook as it was read, for the places of problems. Raises InputError with every one.
     """
@@ -471,13 +506,17 @@ def check_together(inventory: Inventory, playbook: Playbook, text: str, file: st
         elif Role.DOCKER not in host.roles:
             able = (h.name for h in inventory.hosts.values() if Role.DOCKER in h.roles)
             document.add(place, f"{host.name} does not have the role {Role.DOCKER}", choices(able))
-    for network in playbook.networks.values():
-        if why := _collision(IPv4Network(network.subnet), inventory):
+    networks = settled(playbook.networks, inventory, document)
+    check_shares(networks.values(), playbook.containers, inventory, document)
+    _check_overlaps({n: v for n, v in networks.items() if v.subnet != CLUSTER}, document)
+    for network in networks.values():
+        if not on_the_wire(network) and (why := _collision(IPv4Network(network.subnet), inventory)):
             document.add(("networks", network.name, "subnet"), f"{network.subnet} {why}")
     for i, expectation in enumerate(playbook.expect):
         for name in expectation.hosts():
             _check_named("host", name, inventory.hosts, ("expect", i), document)
     document.finish()
+    return playbook.model_copy(update={"networks": networks})
 
 
 def _collision(subnet: IPv4Network, inventory: Inventory) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from clusterctl.networks.plain import Plain
+
 if TYPE_CHECKING:
     from clusterctl.model.lab import Lab
     from clusterctl.model.playbook import Network
 
 
-class Bridge:
+class Bridge(Plain):
     """A network that ends at its host."""
 
     scope = "local"

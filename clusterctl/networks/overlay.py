@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clusterctl.model.inventory import Role
+from clusterctl.networks.plain import Plain
 
 if TYPE_CHECKING:
     from clusterctl.model.lab import Lab
     from clusterctl.model.playbook import Network
 
 
-class Overlay:
+class Overlay(Plain):
     """VXLAN between the hosts, its state in the cluster store."""
 
     scope = "global"

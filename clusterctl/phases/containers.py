@@ -32,7 +32,8 @@ SPEC = "clusterctl.spec"
 def digest(container: Container) -> str:
     """Return a short digest of everything that makes a container what it is."""
     said: list[object] = [container.image, list(container.command), list(container.networks)]
-    more = container.model_dump(include={"network_mode", "networks", "links", "publish"}, exclude_defaults=True)
+    keys = {"network_mode", "networks", "links", "publish", "capabilities", "sysctls"}
+    more = container.model_dump(include=keys, exclude_defaults=True)
     if more.keys() - {"networks"} or any(more.get("networks", {}).values()):
         said.append(more)
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:12]
@@ -54,44 +55,45 @@ def _with_container(container: Container, labels: dict[str, str]) -> Effect:
     return effect
 
 
-def misfits(lab: Lab, host: str, daemon: DockerFacts) -> dict[str, str]:
+def misfits(lab: Lab, host: HostFacts, daemon: DockerFacts) -> dict[str, str]:
     """Return the lab's containers on `host` that must go before the playbook's run, each with the reason."""
     mine = {c.name: c for c in daemon.containers.values() if c.labels.get(LABEL) == lab.name}
     going = {name: why for name, found in mine.items() if (why := _misfit(lab, host, daemon, found))}
     # What leans on a container that is made anew is made anew after it.
-    for container in lab.playbook.in_order(host):
+    for container in lab.playbook.in_order(host.name):
         gone = next((n for n in container.leans_on if n in going or n not in mine), "")
         if gone and container.name in mine:
             going.setdefault(container.name, f"which leans on {gone}")
     return going
 
 
-def _misfit(lab: Lab, host: str, daemon: DockerFacts, found: ContainerFacts) -> str:
+def _misfit(lab: Lab, host: HostFacts, daemon: DockerFacts, found: ContainerFacts) -> str:
     wanted = lab.playbook.containers.get(found.name)
-    if wanted is None or wanted.host != host:
+    if wanted is None or wanted.host != host.name:
         return "which is not in the playbook"
     # Not `docker start`: after a crash its sandbox refers to a namespace that is gone.
     if found.state != "running":
         return f"which is {found.state}"
     if found.labels.get(SPEC) != digest(wanted) or not set(wanted.attached) <= set(found.networks):
         return "which is other than the playbook says"
-    return _astray(lab, daemon, wanted, found)
+    return _astray(lab, host, daemon, wanted, found)
 
 
-def _astray(lab: Lab, daemon: DockerFacts, wanted: Container, found: ContainerFacts) -> str:
+def _astray(lab: Lab, host: HostFacts, daemon: DockerFacts, wanted: Container, found: ContainerFacts) -> str:
     """Return how one that runs as it was told to is on other wires than it should be by now."""
     shared = daemon.containers.get(wanted.shares)
     if shared and found.mode != f"{CONTAINER}{shared.id}":
         return f"which shares the network of a {wanted.shares} that is gone"
     # A start that failed half-way can leave a container that runs and is on no wire.
     bare = [n for n in wanted.attached if not found.networks[n][0]]
-    return f"which has no address on {', '.join(bare)}" if bare else _on_another(lab, daemon, wanted)
+    return f"which has no address on {', '.join(bare)}" if bare else _on_another(lab, host, daemon, wanted)
 
 
-def _on_another(lab: Lab, daemon: DockerFacts, wanted: Container) -> str:
+def _on_another(lab: Lab, host: HostFacts, daemon: DockerFacts, wanted: Container) -> str:
     for name in wanted.networks:
         network = daemon.networks.get(name)
-        if network and network.labels.get(LABEL) == lab.name and other(lab.playbook.networks[name], network):
+        mine = network and network.labels.get(LABEL) == lab.name
+        if network and mine and other(lab, lab.playbook.networks[name], host, network):
             return f"whose network {name} is made anew"
     return ""
 
@@ -108,7 +110,7 @@ class ClearContainers:
     def plan(self, lab: Lab, facts: Facts) -> Iterator[Action | Noop]:
         """Remove what stopped, what changed, and what the playbook no longer names."""
         for host, found in facts.hosts.items():
-            going = misfits(lab, host, found.docker) if found.docker else {}
+            going = misfits(lab, found, found.docker) if found.docker else {}
             mine = found.docker and any(c.labels.get(LABEL) == lab.name for c in found.docker.containers.values())
             yield from steps(
                 [
@@ -163,6 +165,8 @@ class RunContainers:
             mode=container.network_mode,
             links=container.linked,
             publish=container.publish,
+            capabilities=container.capabilities,
+            sysctls=container.sysctls,
             labels=labels,
             effect=_with_container(container, labels),
         )

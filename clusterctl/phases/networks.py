@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from clusterctl.commands import docker
 from clusterctl.model.errors import Reason, Refused
-from clusterctl.model.facts import NetworkFacts
+from clusterctl.model.facts import HostFacts, NetworkFacts
 from clusterctl.model.lab import LABEL
 from clusterctl.networks import DRIVERS
 from clusterctl.plan import files
@@ -17,9 +17,10 @@ from clusterctl.plan.phase import Noop, Section, steps
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from clusterctl.model.facts import Facts, HostFacts
+    from clusterctl.model.facts import Facts
     from clusterctl.model.lab import Lab
     from clusterctl.model.playbook import Network
+    from clusterctl.networks.making import Making
     from clusterctl.plan.action import Action, Effect
     from clusterctl.plan.door import Door
 
@@ -45,25 +46,38 @@ class NetworkSeen:
         return f"docker network inspect {self.name}"
 
 
-def _with_network(network: Network, lab: str, scope: str) -> Effect:
+def _with_network(network: Network, lab: str, scope: str, made_as: Making) -> Effect:
     def effect(facts: HostFacts) -> HostFacts:
         if facts.docker is None:
             return facts
         made = NetworkFacts(
-            "", network.name, network.driver, scope, network.subnet, network.gateway, {LABEL: lab}, network.options
+            "",
+            network.name,
+            network.driver,
+            scope,
+            network.subnet,
+            made_as.gateway,
+            {LABEL: lab},
+            made_as.options,
+            range=made_as.range,
         )
         return replace(facts, docker=replace(facts.docker, networks={**facts.docker.networks, network.name: made}))
 
     return effect
 
 
-def other(network: Network, found: NetworkFacts) -> str:
-    """Return how the network that is there differs from the playbook's, "" where it does not."""
+def other(lab: Lab, network: Network, host: HostFacts, found: NetworkFacts) -> str:
+    """Return how the network that is on a host differs from the playbook's, "" where it does not."""
+    made_as = DRIVERS[network.driver].making(lab, network, host)
     if (found.driver, found.subnet) != (network.driver, network.subnet):
         return f"{found.driver} {found.subnet}, the playbook wants {network.driver} {network.subnet}"
-    if network.gateway and found.gateway != network.gateway:
-        return f"one with gateway {found.gateway or 'of its own'}, the playbook wants {network.gateway}"
-    for name, value in network.options.items():
+    for what, is_, must in (
+        ("gateway", found.gateway or "of its own", made_as.gateway),
+        ("range", found.range or "of its own", made_as.range),
+    ):
+        if must and is_ != must:
+            return f"one with {what} {is_}, the playbook wants {must}"
+    for name, value in made_as.options.items():
         if found.options.get(name) != value:
             return f"one with {name}={found.options.get(name, '')}, the playbook wants {name}={value}"
     return ""
@@ -85,8 +99,14 @@ class CreateNetworks:
             if driver.scope == "global":
                 steps += self._record_gateway(facts, seers)
             there = {h: n for h in seers if (d := facts.docker(h)) and (n := d.networks.get(network.name))}
+            found_on = {h: facts.hosts.get(h, HostFacts(h)) for h in seers}
+            makings = {h: driver.making(lab, network, found) for h, found in found_on.items()}
+            for host in seers:
+                why, way_out = driver.trouble(lab, network, found_on[host]) if host not in there else ("", "")
+                if why:
+                    reasons.append(Reason(host, why, way_out))
             for host, found in there.items():
-                if why := other(network, found):
+                if why := other(lab, network, facts.hosts[host], found):
                     reasons.append(
                         Reason(
                             host,
@@ -99,7 +119,8 @@ class CreateNetworks:
                 if host in there:
                     steps.append(Noop(host, f"network {network.name} is there"))
                     continue
-                effect = _with_network(network, lab.name, driver.scope)
+                making = makings[host]
+                effect = _with_network(network, lab.name, driver.scope, making)
                 if host in creators and not exists:
                     steps.append(
                         docker.CreateNetwork(
@@ -108,8 +129,10 @@ class CreateNetworks:
                             name=network.name,
                             driver=network.driver,
                             subnet=network.subnet,
-                            gateway=network.gateway,
-                            options=network.options,
+                            gateway=making.gateway,
+                            options=making.options,
+                            range=making.range,
+                            reserved=making.reserved,
                             labels={LABEL: lab.name},
                             effect=effect,
                         )
@@ -152,19 +175,19 @@ class ClearNetworks:
         """Remove what changed, and what the playbook no longer names: another lesson's."""
         done: set[str] = set()
         for host, found in facts.hosts.items():
-            going = {n.name: why for n in _mine(lab, found) if (why := _misfit(lab, host, n))}
+            going = {n.name: why for n in _mine(lab, found) if (why := _misfit(lab, found, n))}
             actions = list(_removal(lab, found, done, going))
             yield from steps(
                 actions, host, "every network there fits" if _mine(lab, found) else "no network of this lab"
             )
 
 
-def _misfit(lab: Lab, host: str, found: NetworkFacts) -> str:
+def _misfit(lab: Lab, host: HostFacts, found: NetworkFacts) -> str:
     """Return why a network of the lab on `host` must go, "" when it fits."""
     wanted = lab.playbook.networks.get(found.name)
-    if wanted is None or host not in DRIVERS[wanted.driver].seen_on(lab, wanted):
+    if wanted is None or host.name not in DRIVERS[wanted.driver].seen_on(lab, wanted):
         return "which is not in the playbook"
-    return "which is other than the playbook says" if other(wanted, found) else ""
+    return "which is other than the playbook says" if other(lab, wanted, host, found) else ""
 
 
 def _mine(lab: Lab, found: HostFacts) -> list[NetworkFacts]:

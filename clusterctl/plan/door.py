@@ -28,9 +28,17 @@ class DockerDoor(Protocol):
         """Return what the daemon has and says of itself."""
 
     def create_network(
-        self, name: str, driver: str, subnet: str, gateway: str, options: Mapping[str, str], labels: Mapping[str, str]
+        self,
+        name: str,
+        driver: str,
+        subnet: str,
+        gateway: str,
+        options: Mapping[str, str],
+        labels: Mapping[str, str],
+        range: str = "",
+        reserved: Mapping[str, str] | None = None,
     ) -> None:
-        """Create a network."""
+        """Create a network. range, reserved: see `clusterctl.networks.making.Making`."""
 
     def remove_network(self, name: str) -> None:
         """Remove a network; quiet when there is none."""

@@ -159,10 +159,18 @@ class SshDocker:
         )
 
     def create_network(
-        self, name: str, driver: str, subnet: str, gateway: str, options: Mapping[str, str], labels: Mapping[str, str]
+        self,
+        name: str,
+        driver: str,
+        subnet: str,
+        gateway: str,
+        options: Mapping[str, str],
+        labels: Mapping[str, str],
+        range: str = "",
+        reserved: Mapping[str, str] | None = None,
     ) -> None:
         """Create a network."""
-        pool = IPAMPool(subnet=subnet, gateway=gateway or None)
+        pool = IPAMPool(subnet, range or None, gateway or None, dict(reserved or {}) or None)
         with self._calls(f"create network {name}") as api:
             api.create_network(
                 name,
@@ -329,6 +337,7 @@ def _network(raw: Mapping[str, Any]) -> NetworkFacts:
         scope=raw.get("Scope", ""),
         subnet=config.get("Subnet", ""),
         gateway=config.get("Gateway", ""),
+        range=config.get("IPRange", ""),
         labels=raw.get("Labels") or {},
         options=raw.get("Options") or {},
         endpoints=tuple(

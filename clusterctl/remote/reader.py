@@ -28,7 +28,7 @@ class FactsReader:
 
     machine: reads the provider's part. present: which hosts are there to be asked; all when it is None.
     tolerant: hosts that do not answer are noted, not raised.
-    member_unit: the systemd unit of a member of the store.
+    member_unit: the systemd unit of a member of the store. devices: what the kernels are asked for.
     """
 
     def __init__(
@@ -42,10 +42,11 @@ class FactsReader:
         present: Callable[[], Collection[str]] | None = None,
         tolerant: bool = False,
         member_unit: str = "",
+        devices: Sequence[str] = (),
         parallel: int = 16,
     ) -> None:
         self._hosts, self._doors, self._machine = tuple(hosts), doors, machine
-        self._command = read_host(files, units)
+        self._command = read_host(files, units, devices)
         self._present, self._tolerant, self._parallel = present, tolerant, parallel
         self._member_unit = member_unit
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clusterctl.checks.hosts import address, clock, firewall, identity, kernel, ports, store, strangers, system
+from clusterctl.checks.hosts import address, clock, devices, firewall, identity, kernel, ports, store, strangers, system
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,6 +22,7 @@ def needs(lab: Lab, host: Host, facts: Facts) -> Iterator[Finding]:
     yield from system.judge(host, found)
     yield address.judge(host, found)
     yield from address.judge_subnets(lab, host, found)
+    yield from devices.judge(lab, host, found)
     yield from ports.judge(host, found)
     yield from store.judge(host, found)
     yield from strangers.judge(lab, host, found)

@@ -6,6 +6,7 @@ import ipaddress
 from typing import TYPE_CHECKING
 
 from clusterctl.checks.hosts.judged import failed, ok, unknown
+from clusterctl.model.lan import on_the_wire
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,6 +47,8 @@ def judge_subnets(lab: Lab, host: Host, facts: HostFacts) -> Iterator[Finding]:
 def _overlaps(lab: Lab, host: Host, facts: HostFacts) -> Iterator[tuple[str, str]]:
     own = {n.subnet for n in facts.docker.networks.values()} if facts.docker else set()
     for network in lab.playbook.networks.values():
+        if on_the_wire(network):
+            continue
         wanted = ipaddress.ip_network(network.subnet)
         existing = facts.docker.networks.get(network.name) if facts.docker else None
         for route in facts.routes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clusterctl.checks.hosts.judged import failed, ok, unknown, warning
-from clusterctl.commands.ground import Feature
+from clusterctl.commands.kernel import Feature
 
 if TYPE_CHECKING:
     from clusterctl.commands.ground import Ground

@@ -5,7 +5,8 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from clusterctl.commands.ground import Feature, parse, read_ground
+from clusterctl.commands.ground import parse, read_ground
+from clusterctl.commands.kernel import Feature
 
 PRINTED = """\
 feature vxlan built in

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 from clusterctl.checks import hosts
 from clusterctl.checks.hosts import clock, kernel, ports
-from clusterctl.commands.ground import Feature, Ground
+from clusterctl.commands.ground import Ground
+from clusterctl.commands.kernel import Feature
 from clusterctl.model.facts import Facts, Listener
 from clusterctl.phases.preflight import readiness
 from example import changed, finished, fresh, lab
