@@ -36,8 +36,12 @@ def up(provider: Provider, authority: Callable[[], Authority]) -> list[Phase[Lab
 
 def _ready(provider: Provider, authority: Callable[[], Authority]) -> list[Phase[Lab]]:
     """From machines to hosts that have all they need."""
+    return [*provider.up, *_prepared(authority)]
+
+
+def _prepared(authority: Callable[[], Authority]) -> list[Phase[Lab]]:
+    """From hosts that answer to hosts that have all they need."""
     return [
-        *provider.up,
         preflight.Preflight(),
         tarballs.FetchTarballs(),
         packages.InstallPackages(),
@@ -67,6 +71,11 @@ def lesson() -> list[Phase[Lab]]:
         networks.CreateNetworks(),
         containers.RunContainers(),
     ]
+
+
+def by_hand(authority: Callable[[], Authority]) -> list[Phase[Lab]]:
+    """From hosts that answer to a lab: what a person can do as well."""
+    return [*_prepared(authority), *_joined(authority)]
 
 
 def add_member(provider: Provider, authority: Callable[[], Authority], host: str) -> list[Phase[Lab]]:

@@ -11,7 +11,23 @@ from typing import Any, NoReturn
 import typer
 
 from clusterctl import __version__
-from clusterctl.cli import check, down, etcd, execute, hosts, init, net, path, schema, ssh, status, up, validate, verify
+from clusterctl.cli import (
+    check,
+    down,
+    etcd,
+    execute,
+    guide,
+    hosts,
+    init,
+    net,
+    path,
+    schema,
+    ssh,
+    status,
+    up,
+    validate,
+    verify,
+)
 from clusterctl.model.errors import ClusterctlError, InputError, Refused
 
 app = typer.Typer(
@@ -23,7 +39,25 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (init, validate, check, up, verify, status, down, net, path, hosts, etcd, ssh, execute, schema):
+COMMANDS = (
+    init,
+    validate,
+    check,
+    up,
+    verify,
+    status,
+    down,
+    net,
+    path,
+    guide,
+    hosts,
+    etcd,
+    ssh,
+    execute,
+    schema,
+)
+"""In the order of the help."""
+for module in COMMANDS:
     module.register(app)
 
 

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from clusterctl.model.text import Lang
+
 
 class Output(StrEnum):
     """How a result is printed."""
@@ -69,4 +71,10 @@ Verbose = Annotated[
     bool, typer.Option("-v", "--verbose", envvar="CLUSTERCTL_VERBOSE", help="Show each command, and why not.")
 ]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", envvar="CLUSTERCTL_QUIET", help="No progress.")]
+Language = Annotated[
+    Lang, typer.Option("--lang", envvar="CLUSTERCTL_LANG", help="The language of the texts for learners.")
+]
+Write = Annotated[
+    Path | None, typer.Option("--write", envvar="CLUSTERCTL_WRITE", help="The file to write.", show_default=False)
+]
 Strict = Annotated[bool, typer.Option("--strict", envvar="CLUSTERCTL_STRICT", help="Let warnings fail as well.")]

@@ -158,7 +158,6 @@ class JoinStore:
                 yield Run(
                     host=host.name,
                     title="record how Docker was run",
-                    note=True,
                     command=files.record(RECORD, state),
                     effect=lambda f: f.with_record(RECORD, state),
                 )

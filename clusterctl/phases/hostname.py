@@ -64,7 +64,6 @@ class NameHosts:
             yield Run(
                 host=host.name,
                 title="record the hostname",
-                note=True,
                 command=files.record(RECORD, static or found.hostname),
                 effect=lambda f: f.with_record(RECORD, static or found.hostname),
             )

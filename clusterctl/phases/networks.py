@@ -159,7 +159,6 @@ class CreateNetworks:
                 yield Run(
                     host=host,
                     title=f"record that {GATEWAY_BRIDGE} is not there",
-                    note=True,
                     command=files.record(GATEWAY_BRIDGE, ABSENT),
                     effect=lambda f: f.with_record(GATEWAY_BRIDGE, ABSENT),
                 )

@@ -71,7 +71,7 @@ class Fetch(Action):
     def shell(self) -> str:
         """Return how a person would download and check it."""
         place = shlex.quote(str(tarballs.path(self.tarball)))
-        lines = [f"curl -fL -o {place} {shlex.quote(self.tarball.url)}"] if self.tarball.url else []
+        lines = [f"curl -fL --create-dirs -o {place} {shlex.quote(self.tarball.url)}"] if self.tarball.url else []
         return "\n".join([*lines, f"echo '{self.tarball.sha256}  '{place} | sha256sum -c"])
 
     def perform(self, door: Door) -> str:

@@ -41,7 +41,7 @@ class Action(ABC):
     effect: the host's facts after it, for plans that are only shown.
     together: it ends only once other hosts have done the same, so it counts against no limit.
     turn: what is of a later turn begins once all of the earlier ones is done, on every host.
-    note: it only writes down how something was, for the way back.
+    note: it writes down what clusterctl brings, which it takes away again; what a person brings by hand stays.
     """
 
     host: str

@@ -48,6 +48,14 @@ def record(name: str, value: str) -> Command:
     return script(_RECORD, path, value, typed=typed)
 
 
+def keep(path: str, *, there: bool) -> str:
+    """Return what a person would type to record a file as it is, or that it is not there."""
+    place = shlex.quote(f"{WAS}/files{path}")
+    folder = shlex.quote(f"{WAS}/files{path}".rpartition("/")[0])
+    copy = f"cp -p {shlex.quote(path)} {place}" if there else f"touch {place}.absent"
+    return f"install -d -m 0700 {folder}; {copy}"
+
+
 def put_back(path: str) -> Command:
     """Put a recorded file back exactly as it was, or remove it when there was none; forget the record."""
     return script(_PUT_BACK, path, f"{WAS}/files{path}")
@@ -56,7 +64,16 @@ def put_back(path: str) -> Command:
 def here_document(path: str, body: str, mode: int, owner: str) -> str:
     """Return what a person would type to write the file."""
     user, _, group = owner.partition(":")
-    place, end = shlex.quote(path), "EOF"
+    return f"install -D -m {mode:04o} -o {user} -g {group} /dev/stdin {shlex.quote(path)} {_here(body)}"
+
+
+def append(path: str, body: str) -> str:
+    """Return what a person would type to add lines to a file."""
+    return f"cat >> {shlex.quote(path)} {_here(body)}"
+
+
+def _here(body: str) -> str:
+    end = "EOF"
     while end in body.split("\n"):
         end += "_"
-    return f"install -D -m {mode:04o} -o {user} -g {group} /dev/stdin {place} <<'{end}'\n{body}\n{end}"
+    return f"<<'{end}'\n{body}\n{end}"

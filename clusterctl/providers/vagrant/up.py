@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING
 
 from clusterctl.commands.vagrant import Way, scan_host_keys
 from clusterctl.model.errors import HostError, HostsFailed, Reason, Refused
-from clusterctl.model.facts import Address, HostFacts, Listener
 from clusterctl.plan.action import MACHINE, WaitFor
 from clusterctl.plan.phase import Noop, Section
-from clusterctl.providers import access, ways
+from clusterctl.providers import access, debian, ways
 from clusterctl.providers.vagrant.actions import (
     PENDING,
     After,
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from clusterctl.model.facts import Facts
+    from clusterctl.model.facts import Facts, HostFacts
     from clusterctl.model.inventory import Host
     from clusterctl.model.lab import Lab
     from clusterctl.plan.action import Action
@@ -57,18 +56,7 @@ def found(facts: Facts) -> VagrantFacts:
 
 def fresh(host: Host) -> HostFacts:
     """Return what a plan takes a new host for: a bare Debian 12. When it is there, it is looked at anew."""
-    return HostFacts(
-        name=host.name,
-        hostname=host.name,
-        user="vagrant",
-        os_id="debian",
-        os_version="12",
-        os_name="Debian GNU/Linux 12 (bookworm)",
-        addresses=(Address("lo", "127.0.0.1", 8, 65536), Address("eth1", host.cluster_address, 24)),
-        routes=("default", str(IPv4Network(f"{host.cluster_address}/24", strict=False))),
-        listeners=(Listener("tcp", "0.0.0.0", 22, "sshd"),),  # noqa: S104  sshd does
-        tools=frozenset({"nsenter", "bridge", "hostnamectl", "apt-get", "sysctl"}),
-    )
+    return debian.bare(host, host.name, "vagrant")
 
 
 class Preflight:
