@@ -11,7 +11,10 @@ from clusterctl.cli import options
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from clusterctl.cli.wiring import Session
+    from clusterctl.plan.runner import Listener
     from clusterctl.topology.path import Hop, Path
+    from clusterctl.topology.topology import Topology
 
 Source = Annotated[str, typer.Argument(metavar="FROM", help="A container, HOST:CONTAINER, or a host.")]
 Target = Annotated[str, typer.Argument(metavar="TO", help="A container, HOST:CONTAINER, or a host.")]
@@ -37,26 +40,31 @@ def path(
 
     It is read from the kernels' tables; no packet is sent (`clusterctl capture` does that). Exits 1 when it breaks.
     """
-    from clusterctl.checks.crossing import drops
     from clusterctl.cli import render, wiring
     from clusterctl.cli.access import Access
-    from clusterctl.cli.net import read
     from clusterctl.cli.progress import shown
     from clusterctl.report import hops
-    from clusterctl.topology.trace import end, trace
 
     lab = wiring.load_hosts(inventory)
     access = Access(accept_host_keys, ask_password, ask_sudo_password)
     with wiring.session(lab, "path", changes=False, access=access, api=False) as session, shown(quiet=quiet) as said:
-        found = read(session, said)
-    one, other = end(found, source), end(found, target)
-    there, back = trace(found, one, other, drops), trace(found, other, one, drops)
+        _, there, back = find(session, said, source, target)
     if output is options.Output.JSON:
         render.document(**hops.document(lab.name, there, back))
     else:
         _print(there, back)
     if not hops.holds(there, back) or (strict and (there.warnings or back.warnings)):
         raise typer.Exit(1)
+
+
+def find(session: Session, listener: Listener, source: str, target: str) -> tuple[Topology, Path, Path]:
+    """Read all hosts and return what was read, the path between two names, and the path back. Raises InputError."""
+    from clusterctl.cli.net import read
+    from clusterctl.topology.trace import end, trace
+
+    found = read(session, listener)
+    one, other = end(found, source), end(found, target)
+    return found, trace(found, one, other), trace(found, other, one)
 
 
 def _print(there: Path, back: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -65,29 +64,6 @@ class Path:
     sure: bool = True
     warnings: tuple[str, ...] = ()
     mtu: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Crossing:
-    """A packet before a host's rules. chain: FORWARD, INPUT or OUTPUT."""
-
-    host: HostMap
-    chain: str
-    proto: str
-    source: str
-    target: str
-    way_in: str = ""
-    way_out: str = ""
-    port: int = 0
-
-
-Drops = Callable[[Crossing], str]
-"""Gives the rule that ends a packet, "" where it passes."""
-
-
-def passes(_: Crossing) -> str:
-    """Let every packet pass: for maps whose rules do not matter."""
-    return ""
 
 
 class Broken(Exception):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clusterctl.model.errors import InputError
-from clusterctl.topology.path import Broken, Drops, End, Path, passes
+from clusterctl.topology.path import Broken, End, Path
 from clusterctl.topology.walk import Walk
 
 if TYPE_CHECKING:
@@ -46,16 +46,13 @@ def _nobody(topology: Topology, name: str) -> str:
     return "; ".join(filter(None, (f"there is no container {name} on {known}", silent, deaf)))
 
 
-def trace(topology: Topology, start: End, target: End, drops: Drops = passes) -> Path:
-    """Return the hops of a packet from one end to the other, as far as it gets.
-
-    drops: what a host's firewall does with it.
-    """
+def trace(topology: Topology, start: End, target: End) -> Path:
+    """Return the hops of a packet from one end to the other, as far as it gets."""
     network, address = destination(start, target)
     if not address:
         why = f"{target.name} has no address at all" + (": its network is none" if _is_none(target.container) else "")
         return Path(start, target, "", broken=why)
-    walk = Walk(topology, start, target, address, drops)
+    walk = Walk(topology, start, target, address)
     broken = None
     try:
         walk.go()

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 
 from clusterctl.commands import links as by_hand
 from clusterctl.topology.host import CARRIED
-from clusterctl.topology.path import VXLAN_HEADERS, Broken, Crossing, Hop
+from clusterctl.topology.path import VXLAN_HEADERS, Broken, Hop
+from clusterctl.topology.rules import WAYS_IN, WAYS_OUT, WAYS_THROUGH, Packet, Rules
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from clusterctl.topology.host import HostMap, Namespace
     from clusterctl.topology.links import Link
-    from clusterctl.topology.path import Drops, End
+    from clusterctl.topology.path import End
     from clusterctl.topology.topology import Topology
 
 MOST = 40
@@ -25,8 +28,8 @@ class Walk:
     source: the packet's sender address, known once its first route is.
     """
 
-    def __init__(self, topology: Topology, start: End, target: End, address: str, drops: Drops) -> None:
-        self.topology, self.start, self.target, self.address, self.drops = topology, start, target, address, drops
+    def __init__(self, topology: Topology, start: End, target: End, address: str) -> None:
+        self.topology, self.start, self.target, self.address = topology, start, target, address
         self.hops: list[Hop] = []
         self.warnings: list[str] = []
         self.source = ""
@@ -68,9 +71,14 @@ class Walk:
                 f"{least} are lost, though the sender's link allows {self._limit}"
             )
 
-    def _judge(self, crossing: Crossing) -> None:
-        if rule := self.drops(crossing):
-            raise Broken(f"{crossing.host.name}'s firewall drops it: {rule}")
+    def _judge(self, host: HostMap, ways: Sequence[tuple[str, str]], packet: Packet) -> None:
+        """Ask a host's rules; one whose matches are not all understood is not held against the packet."""
+        ended = Rules.read(host.rules).ends(packet, ways)
+        if ended and ended.sure:
+            raise Broken(f"{host.name}'s firewall drops it: {ended.rule}")
+
+    def _ping(self, way_in: str = "", way_out: str = "") -> Packet:
+        return Packet("icmp", 0, self.source, self.address, way_in, way_out)
 
     # The IP layer
 
@@ -90,8 +98,7 @@ class Walk:
         if not came:
             self.source = route.source or next(iter(link.ips), "")
         elif space.inode == host.own:
-            crossing = Crossing(host, "FORWARD", "icmp", self.source, self.address, came.name, link.name)
-            self._judge(crossing)
+            self._judge(host, WAYS_THROUGH, self._ping(came.name, link.name))
         self._limit = min(link.mtu, self._limit) if came else link.mtu
         self.mtu = min(self.mtu or link.mtu, link.mtu)
         self._send(host, space, link, route.gateway or self.address)
@@ -105,7 +112,7 @@ class Walk:
                 self.mtu = lo.mtu
                 self._hop(host, space, lo, "both are in this namespace: the packet never leaves it")
         elif space.inode == host.own:
-            self._judge(Crossing(host, "INPUT", "icmp", self.source, self.address, came.name))
+            self._judge(host, WAYS_IN, self._ping(came.name))
 
     # Links
 
@@ -181,7 +188,7 @@ class Walk:
     ) -> None:
         inside, link = end
         if came and host.bridged and space.inode == host.own:
-            self._judge(Crossing(host, "FORWARD", "icmp", self.source, self.address, bridge.name, bridge.name))
+            self._judge(host, WAYS_THROUGH, self._ping(bridge.name, bridge.name))
         taken = self._taken_for(to)
         if taken and taken != link.mac and inside.inode == self.target.space.inode:
             raise Broken(f"{self.start.name} takes {to} for {taken}, but {place(host, inside)} has {link.mac}")
@@ -235,8 +242,7 @@ class Walk:
         self._outer = f"{source} → {remote}, VNI {tunnel.vni}"
         does = f"{source} → {remote}, UDP {tunnel.udp_port}"
         self._hop(host, host.itself, card, does, by_hand.show(card.name), by_hand.route(remote))
-        port = tunnel.udp_port
-        self._judge(Crossing(host, "OUTPUT", "udp", source, remote, way_out=card.name, port=port))
+        self._judge(host, WAYS_OUT, Packet("udp", tunnel.udp_port, source, remote, way_out=card.name))
         return card
 
     def _come_out(self, peer: HostMap, tunnel: Link, remote: str, to: str) -> None:
@@ -246,7 +252,7 @@ class Walk:
         self._hop(peer, peer.itself, card, _addressed(card))
         self._fits(card, VXLAN_HEADERS)
         source = self._outer.partition(" ")[0]
-        self._judge(Crossing(peer, "INPUT", "udp", source, remote, way_in=card.name, port=tunnel.udp_port))
+        self._judge(peer, WAYS_IN, Packet("udp", tunnel.udp_port, source, remote, way_in=card.name))
         ends = [(s, x) for s in peer.namespaces.values() for x in s.vxlans if x.vni == tunnel.vni]
         if not ends:
             raise Broken(f"{peer.name} has no VXLAN of VNI {tunnel.vni}: does a container of the network run there?")

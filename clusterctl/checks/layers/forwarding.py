@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clusterctl.checks.hosts.firewall import DOCKERS, Packet, Rules
+from clusterctl.checks.hosts.firewall import DOCKERS
 from clusterctl.checks.layers.judged import Judge
 from clusterctl.checks.layers.network import network_ids
 from clusterctl.checks.layers.rules import dropping, undoing, without_counters
@@ -14,6 +14,7 @@ from clusterctl.model.inventory import Role
 from clusterctl.model.playbook import Driver
 from clusterctl.plan.action import Run
 from clusterctl.stores import etcd
+from clusterctl.topology.rules import Packet, Rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,21 +6,21 @@ import re
 from typing import TYPE_CHECKING
 
 from clusterctl.checks import pairs
-from clusterctl.checks.hosts.firewall import WAYS_IN, WAYS_OUT, Packet, Rules
 from clusterctl.checks.layers.judged import Judge
 from clusterctl.checks.layers.rules import nft_drops, undoing, without_counters
 from clusterctl.model.finding import Evidence, Layer, Severity
+from clusterctl.topology.rules import WAYS_IN, WAYS_OUT, Packet, Rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from clusterctl.checks.hosts.firewall import Ended
     from clusterctl.checks.layers.judged import Judged
     from clusterctl.checks.layers.survey import Survey
     from clusterctl.model.finding import Finding
     from clusterctl.model.inventory import Host
     from clusterctl.model.lab import Lab
     from clusterctl.topology.anatomy import Namespace
+    from clusterctl.topology.rules import Ended
 
 JUDGE = Judge(Layer.UNDERLAY)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from clusterctl.checks.crossing import drops
 from clusterctl.model.errors import InputError
 from clusterctl.topology.host import CARRIED, Container, HostMap, Namespace
 from clusterctl.topology.links import Forward, Link, Neighbour, Route, Tables
@@ -19,7 +18,7 @@ QYT2 = "02:42:0a:0a:0a:02"
 
 def path(source: str, target: str, found: Topology | None = None) -> Path:
     found = found or topology()
-    return trace(found, end(found, source), end(found, target), drops)
+    return trace(found, end(found, source), end(found, target))
 
 
 def stations(found: Path) -> list[str]:
@@ -182,7 +181,7 @@ def test_beyond_a_silent_host_nothing_is_claimed() -> None:
     with pytest.raises(InputError, match="no container qyt2 on docker1; docker2 did not answer"):
         end(silent, "qyt2")
     start = end(silent, "qyt1")
-    known = trace(silent, start, end(found, "qyt2"), drops)
+    known = trace(silent, start, end(found, "qyt2"))
     assert (known.sure, known.broken) == (False, "what docker2 does with it is not known: no answer")
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from clusterctl.checks.hosts import firewall
-from clusterctl.checks.hosts.firewall import Packet, Rules, matches
 from clusterctl.commands.ground import Ground
 from clusterctl.model.finding import Severity
+from clusterctl.topology.rules import Packet, Rules, matches
 from example import fresh, lab
 
 DOCKERS = """\
