@@ -12,6 +12,7 @@ import typer
 
 from clusterctl import __version__
 from clusterctl.cli import (
+    capture,
     check,
     down,
     etcd,
@@ -19,8 +20,6 @@ from clusterctl.cli import (
     guide,
     hosts,
     init,
-    lesson,
-    lessons,
     net,
     path,
     schema,
@@ -49,10 +48,9 @@ COMMANDS = (
     verify,
     status,
     down,
-    lessons,
-    lesson,
     net,
     path,
+    capture,
     guide,
     hosts,
     etcd,

@@ -76,11 +76,16 @@ def vxlan_filter(source: str, destination: str) -> str:
 
 
 def inner_echo(source: str, destination: str) -> str:
-    """Return the filter's part for an ICMP echo request in the packet in the packet.
+    """Return the filter's part for an ICMP echo request in the packet in the packet."""
+    return f"{vxlan_carries(source, destination)} and udp[50] = 8"
+
+
+def vxlan_carries(source: str, destination: str) -> str:
+    """Return the filter's part for ICMP from one address to another in the packet in the packet.
 
     The offsets count from the outer UDP header: 8 bytes of it, 8 of VXLAN, 14 of Ethernet, then IPv4.
     """
-    return f"udp[39] = 1 and udp[42:4] = {_number(source)} and udp[46:4] = {_number(destination)} and udp[50] = 8"
+    return f"udp[39] = 1 and udp[42:4] = {_number(source)} and udp[46:4] = {_number(destination)}"
 
 
 def _number(address: str) -> str:
