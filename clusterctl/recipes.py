@@ -54,22 +54,38 @@ def _prepared(authority: Callable[[], Authority]) -> list[Phase[Lab]]:
 def _joined(authority: Callable[[], Authority]) -> list[Phase[Lab]]:
     """From hosts that have all they need to a lab."""
     return [
+        *_cluster(authority),
+        # What another playbook left goes first.
+        containers.ClearContainers(),
+        networks.ClearNetworks(),
+        images.ProvideImages(),
+        *build_lesson(),
+    ]
+
+
+def build_lesson() -> list[Phase[Lab]]:
+    """From a cluster with the images on it to what the playbook says."""
+    return [networks.CreateNetworks(), containers.RunContainers()]
+
+
+def before_lesson(provider: Provider, authority: Callable[[], Authority]) -> list[Phase[Lab]]:
+    """From machines to a cluster with nothing on it but the playbook's images."""
+    return [
+        *_ready(provider, authority),
+        *_cluster(authority),
+        containers.RemoveContainers(),
+        networks.RemoveNetworks(),
+        images.ProvideImages(),
+    ]
+
+
+def _cluster(authority: Callable[[], Authority]) -> list[Phase[Lab]]:
+    """From hosts that have all they need to one cluster."""
+    return [
         etcd.StartEtcd(authority),
         etcd.JoinMembers(authority),
         docker.JoinStore(),
         etcd.DrainMembers(),
-        *lesson(),
-    ]
-
-
-def lesson() -> list[Phase[Lab]]:
-    """From a cluster to what the playbook says; what another playbook left goes first."""
-    return [
-        containers.ClearContainers(),
-        networks.ClearNetworks(),
-        images.ProvideImages(),
-        networks.CreateNetworks(),
-        containers.RunContainers(),
     ]
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from clusterctl.model.facts import Facts
     from clusterctl.model.lab import Lab
+    from clusterctl.model.playbook import Expectation
 
 KINDS: Mapping[str, type[Kind]] = {
     k.kind: k
@@ -61,6 +62,11 @@ KINDS: Mapping[str, type[Kind]] = {
 
 def checks_of(lab: Lab, facts: Facts) -> tuple[Check, ...]:
     """Return every check of the lab's playbook, in its order. Pure."""
-    return tuple(
-        replace(c, why=e.why) for e in lab.playbook.expect if isinstance(e, Kind) for c in e.checks(lab, facts)
-    )
+    return tuple(c for e in lab.playbook.expect for c in checks_for(lab, facts, e))
+
+
+def checks_for(lab: Lab, facts: Facts, expectation: Expectation) -> tuple[Check, ...]:
+    """Return the checks of one expectation, each with its reason. Pure."""
+    if not isinstance(expectation, Kind):
+        return ()
+    return tuple(replace(c, why=expectation.why) for c in expectation.checks(lab, facts))

@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 KeepHosts = Annotated[
     bool, typer.Option("--keep-hosts", envvar="CLUSTERCTL_KEEP_HOSTS", help="Clear the hosts, but leave them running.")
 ]
+KeepCluster = Annotated[
+    bool,
+    typer.Option(
+        "--keep-cluster",
+        envvar="CLUSTERCTL_KEEP_CLUSTER",
+        help="Take only the lesson away: containers, networks, images; leave store and hosts.",
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -28,6 +36,7 @@ def register(app: typer.Typer) -> None:
 def down(
     inventory: options.Inventory = options.INVENTORY,
     keep_hosts: KeepHosts = False,
+    keep_cluster: KeepCluster = False,
     yes: options.Yes = False,
     dry_run: options.DryRun = False,
     output: options.OutputAs = options.Output.TABLE,
@@ -47,18 +56,22 @@ def down(
     started = time.monotonic()
     access = Access(accept_host_keys, ask_password, ask_sudo_password)
     if dry_run:
-        _show(lab, keep_hosts, output, access)
+        _show(lab, keep_hosts, keep_cluster, output, access)
         return
-    destroys = provider(lab.inventory.provider).destroys and not keep_hosts
+    destroys = provider(lab.inventory.provider).destroys and not (keep_hosts or keep_cluster)
     if not yes:
-        _consent(lab, destroys=destroys)
+        _consent(lab, destroys=destroys, keep_cluster=keep_cluster)
     with wiring.session(lab, "down", changes=True, access=access) as session:
-        done, left = _carry_out(session, keep_hosts=keep_hosts, parallel=parallel, verbose=verbose, quiet=quiet)
+        show = {"verbose": verbose, "quiet": quiet}
+        if keep_cluster:
+            done, left = _clear_lesson(session, parallel=parallel, **show)
+        else:
+            done, left = _carry_out(session, keep_hosts=keep_hosts, parallel=parallel, **show)
     seconds = time.monotonic() - started
     if output is options.Output.JSON:
         render.document(lab=lab.name, actions=done, seconds=round(seconds, 3), not_reached=left)
     else:
-        verb = "gone" if destroys else "cleared"
+        verb = "gone" if destroys else "the lesson is gone, the cluster stays" if keep_cluster else "cleared"
         print(f"{lab.name}: {f'{verb}, {done} actions' if done else 'nothing to do'}, {seconds:.1f} s")
     if left:
         for host, why in left.items():
@@ -66,11 +79,15 @@ def down(
         raise typer.Exit(4)
 
 
-def _consent(lab: Lab, *, destroys: bool) -> None:
+def _consent(lab: Lab, *, destroys: bool, keep_cluster: bool) -> None:
     """Name what goes, and ask; before the lock is taken, as nobody else should wait for an answer."""
     from clusterctl.cli.consent import ask
 
-    what = f"lab {lab.name}: clear {', '.join(lab.inventory.hosts)}"
+    hosts = ", ".join(lab.inventory.hosts)
+    if keep_cluster:
+        ask(f"lab {lab.name}: remove its containers, networks and images on {hosts}", yes=False)
+        return
+    what = f"lab {lab.name}: clear {hosts}"
     ask(what + (", then DESTROY these hosts" if destroys else ""), yes=False)
 
 
@@ -98,7 +115,21 @@ def _carry_out(
     return runner.done, missing
 
 
-def _show(lab: Lab, keep_hosts: bool, output: options.Output, access: Access) -> None:
+def _clear_lesson(session: Session, *, parallel: int, verbose: bool, quiet: bool) -> tuple[int, dict[str, str]]:
+    """Take away what the playbook put on the cluster; the lab has none until the next `up`."""
+    from clusterctl import recipes
+    from clusterctl.cli import wiring
+    from clusterctl.cli.work import shown_work
+
+    with shown_work(session, verbose=verbose, quiet=quiet) as listener:
+        runner = session.runner(listener, parallel=parallel, tolerant=True)
+        missing = dict(runner.run(recipes.clear_lesson()).missing)
+    if not missing:
+        (session.lab.state / wiring.PLAYBOOK).unlink(missing_ok=True)
+    return runner.done, missing
+
+
+def _show(lab: Lab, keep_hosts: bool, keep_cluster: bool, output: options.Output, access: Access) -> None:
     from clusterctl import recipes
     from clusterctl.cli import wiring
     from clusterctl.cli.plan import show
@@ -106,5 +137,7 @@ def _show(lab: Lab, keep_hosts: bool, output: options.Output, access: Access) ->
 
     with wiring.session(lab, "down --dry-run", changes=False, access=access) as session:
         recipe = [*recipes.clear(), *([] if keep_hosts else session.provider.down)]
+        if keep_cluster:
+            recipe = recipes.clear_lesson()
         planned = session.runner(Quiet(), tolerant=True).show(recipe)
         show(session.lab.name, planned, as_json=output is options.Output.JSON)

@@ -50,8 +50,8 @@ Playbook = Annotated[
     Path | None,
     typer.Argument(
         envvar="CLUSTERCTL_PLAYBOOK",
-        help="What to build and what must hold; by default what the lab was brought up with, "
-        "else playbooks/overlay.yml.",
+        help="What to build and what must hold: a file, or the name of one that `clusterctl lessons` lists; "
+        "by default what the lab was brought up with, else overlay.",
         show_default=False,
     ),
 ]
@@ -76,5 +76,14 @@ Language = Annotated[
 ]
 Write = Annotated[
     Path | None, typer.Option("--write", envvar="CLUSTERCTL_WRITE", help="The file to write.", show_default=False)
+]
+Explained = Annotated[
+    Lang | None,
+    typer.Option(
+        "--lang",
+        envvar="CLUSTERCTL_LANG",
+        help="Explain each check: what is expected, what is seen, and why.",
+        show_default=False,
+    ),
 ]
 Strict = Annotated[bool, typer.Option("--strict", envvar="CLUSTERCTL_STRICT", help="Let warnings fail as well.")]

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from clusterctl.model.report import Report
+    from clusterctl.model.text import Lang
 
 MARKS = {
     "ok": ("✓ ok", "green"),
@@ -63,6 +64,17 @@ def report(found: Report) -> None:
             Text(finding.seen, style="" if finding.holds else style),
         )
     out.print(made)
+    closing(found)
+
+
+def explained(found: Report, title: str, lang: Lang) -> None:
+    """Print a report for learners: what was expected, what was seen, and why."""
+    from rich.text import Text
+
+    from clusterctl.cli.explain import explain
+
+    console().print(Text(title or found.name, style="bold"))
+    explain(found.findings, lang)
     closing(found)
 
 

@@ -32,6 +32,7 @@ def up(
     accept_host_keys: options.AcceptHostKeys = False,
     ask_password: options.AskPassword = False,
     ask_sudo_password: options.AskSudoPassword = False,
+    lang: options.Explained = None,
     strict: options.Strict = False,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
@@ -54,7 +55,10 @@ def up(
     if output is options.Output.JSON:
         render.document(lab=lab.name, actions=done, seconds=round(seconds, 3), report=report.document())
     else:
-        render.report(report)
+        if lang:
+            render.explained(report, lab.playbook.lesson.to(lang), lang)
+        else:
+            render.report(report)
         print(f"{lab.name}: {f'{done} actions' if done else 'nothing to do'}, {seconds:.1f} s in all")
         if done and report.holds(strict=strict):
             print("next: clusterctl status · clusterctl verify · clusterctl down")

@@ -25,6 +25,7 @@ def verify(
     playbook: options.Playbook = None,
     inventory: options.Inventory = options.INVENTORY,
     output: options.OutputAs = options.Output.TABLE,
+    lang: options.Explained = None,
     strict: options.Strict = False,
     accept_host_keys: options.AcceptHostKeys = False,
     ask_password: options.AskPassword = False,
@@ -42,6 +43,8 @@ def verify(
         found = prove(session, listener)
     if output is options.Output.JSON:
         render.document(lab=lab.name, report=found.document())
+    elif lang:
+        render.explained(found, lab.playbook.lesson.to(lang), lang)
     else:
         render.report(found)
     if not found.holds(strict=strict):

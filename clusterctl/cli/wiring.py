@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from clusterctl.cli import playbooks
 from clusterctl.cli.access import Access, Secrets
 from clusterctl.cli.lock import held
 from clusterctl.model.errors import HostError, InputError, Problem, Unreachable
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from clusterctl.remote.ssh import SshDoor
     from clusterctl.stores.certificates import Authority
 
-DEFAULT_PLAYBOOK = Path("playbooks/overlay.yml")
 PLAYBOOK = "playbook.yml"
 CONNECT_WITHIN = 10.0
 
@@ -84,9 +84,10 @@ def load(inventory_file: Path, playbook_file: Path | None) -> Lab:
             raise
         problems += error.problems
     if playbook_file is None:
-        kept = lab.state / PLAYBOOK if lab else DEFAULT_PLAYBOOK
-        playbook_file = kept if kept.exists() else DEFAULT_PLAYBOOK
-    text = read_text(playbook_file, "playbook", "playbooks/overlay.yml is an example")
+        kept = lab.state / PLAYBOOK if lab else playbooks.DEFAULT
+        playbook_file = kept if kept.exists() else playbooks.DEFAULT
+    playbook_file = playbooks.find(playbook_file)
+    text = read_text(playbook_file, "playbook", "clusterctl lessons lists those that there are")
     playbook = None
     try:
         playbook = load_playbook(text, str(playbook_file), KINDS)

@@ -24,8 +24,12 @@ sync -f "$part"
 mv -T "$part" "$final\""""
 
 
+KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
+"""Debian's keys, from the package debian-archive-keyring. Ubuntu does not trust them unless it is told so."""
+
+
 def build(final: str, suite: str, packages: Sequence[str], options: Sequence[str], within: float = 900.0) -> Command:
     """Build a root beside `final` and rename it, so that an interrupted build is never used."""
     include = f"--include={','.join(packages)}"
-    argv = ("mmdebstrap", "--variant=apt", "--format=directory", include, *options, suite)
+    argv = ("mmdebstrap", "--variant=apt", "--format=directory", f"--keyring={KEYRING}", include, *options, suite)
     return script(_BUILD, final, *argv, within=within)

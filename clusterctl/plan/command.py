@@ -77,9 +77,13 @@ class Result:
         return self.exit_code in self.command.ok
 
     def tail(self, lines: int = 4) -> str:
-        """Return the last lines of what it printed, stderr first choice, on one line."""
-        text = self.stderr.strip() or self.stdout.strip()
-        line = " | ".join(line.strip() for line in text.splitlines()[-lines:])
+        """Return the last lines of what it printed, stderr first choice, on one line.
+
+        Where apt or dpkg marked errors with "E: ", the first of those: the last ones only follow from them.
+        """
+        said = (self.stderr.strip() or self.stdout.strip()).splitlines()
+        marked = [line for line in said if line.startswith("E: ")]
+        line = " | ".join(line.strip() for line in (marked[:lines] or said[-lines:]))
         # It goes to terminals and files, where control characters would be more than text.
         return "".join(c if c.isprintable() else " " for c in line)
 

@@ -15,7 +15,7 @@ from clusterctl.plan.action import Action
 from clusterctl.plan.phase import Noop, Phase, Section
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from clusterctl.plan.door import Door
@@ -136,6 +136,19 @@ class Runner(Generic[Wanted]):
                 if isinstance(step, Action):
                     facts = step.predict(facts)
         return tuple(out)
+
+    def walk(self, phases: Iterable[Phase[Wanted]]) -> Iterator[Action]:
+        """Carry the phases out one action after another; each is given before it is done.
+
+        Whoever takes no more ends it there. Raises Refused, HostsFailed, HostError.
+        """
+        facts = Facts()
+        for phase in phases:
+            facts = self._read(phase.reads, facts)
+            for step in self._decide(phase, facts):
+                if isinstance(step, Action):
+                    yield step
+                    self._deed(step)
 
     def _read(self, sections: frozenset[Section], known: Facts) -> Facts:
         try:

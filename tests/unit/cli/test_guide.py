@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from clusterctl.report.guide import words
@@ -39,30 +40,41 @@ def hosts(request, inventory) -> str:
     return inventory(*request.param)
 
 
-@pytest.mark.parametrize("playbook", PLAYBOOKS)
-def test_both_languages_hold_the_same_commands(cli, hosts: str, playbook: str) -> None:
-    en, zh = (cli("guide", playbook, "-i", hosts, "--lang", lang) for lang in ("en", "zh"))
-    assert (en.code, zh.code) == (0, 0)
-    assert blocks(en.out) == blocks(zh.out)
-    assert len(blocks(en.out)) > 20
-    assert "主机" in zh.out
-    assert "主机" not in en.out
+def chapters(cli, playbook: str, inventory: str, lang: str) -> list[dict[str, Any]]:
+    ended = cli("guide", playbook, "-i", inventory, "--lang", lang, "-o", "json")
+    assert ended.code == 0, ended.err
+    return json.loads(ended.out)["guide"]["chapters"]
 
 
-@pytest.mark.parametrize("playbook", PLAYBOOKS)
-def test_every_step_has_words_in_both_languages(cli, hosts: str, playbook: str) -> None:
-    english, chinese = (
-        json.loads(cli("guide", playbook, "-i", hosts, "--lang", lang, "-o", "json").out)["guide"]["chapters"]
-        for lang in ("en", "zh")
-    )
+def worded(english: list[dict[str, Any]], chinese: list[dict[str, Any]]) -> None:
+    """Hold two guides to the same commands, and every title to words of its own in each language."""
     for one, other in zip(english, chinese, strict=True):
+        steps = [[(p["host"], s) for p in chapter["parts"] for s in p["steps"]] for chapter in (one, other)]
+        for (host, step), (there, translated) in zip(*steps, strict=True):
+            assert (host, step["shell"]) == (there, translated["shell"])
+            assert words.find(step["title"]), f"report/guide/words.yml has no {step['title']!r}"
+            assert re.search(r"[\u4e00-\u9fff]", translated["title"])
         assert words.find(one["title"]), f"report/guide/words.yml has no {one['title']!r}"
         assert one["why"]
         assert other["why"]
-        titles = [[s["title"] for p in chapter["parts"] for s in p["steps"]] for chapter in (one, other)]
-        for title, translated in zip(*titles, strict=True):
-            assert words.find(title), f"report/guide/words.yml has no {title!r}"
-            assert re.search(r"[\u4e00-\u9fff]", translated)
+
+
+@pytest.mark.parametrize("playbook", PLAYBOOKS)
+def test_every_lesson_has_words_and_the_same_commands_in_both_languages(cli, inventory, playbook: str) -> None:
+    hosts = inventory("local", LOCAL)
+    worded(*(chapters(cli, playbook, hosts, lang) for lang in ("en", "zh")))
+
+
+def test_so_has_every_kind_of_host(cli, hosts: str) -> None:
+    worded(*(chapters(cli, "playbooks/overlay.yml", hosts, lang) for lang in ("en", "zh")))
+
+
+def test_both_languages_are_written_with_the_same_commands(cli) -> None:
+    en, zh = (cli("guide", "playbooks/overlay.yml", "--lang", lang).out for lang in ("en", "zh"))
+    assert blocks(en) == blocks(zh)
+    assert len(blocks(en)) > 20
+    assert "主机" in zh
+    assert "主机" not in en
 
 
 def test_a_why_is_said_once(cli) -> None:
