@@ -15,6 +15,7 @@ from clusterctl.phases import (
     packages,
     preflight,
     records,
+    rotation,
     snapshots,
     tarballs,
 )
@@ -84,7 +85,9 @@ def _cluster(authority: Callable[[], Authority]) -> list[Phase[Lab]]:
     return [
         etcd.StartEtcd(authority),
         etcd.JoinMembers(authority),
+        rotation.RenewDaemons(authority),
         docker.JoinStore(),
+        rotation.LetFormerGo(authority),
         etcd.DrainMembers(),
     ]
 

@@ -123,10 +123,12 @@ class Doors:
             if name not in self._ssh:
                 from clusterctl.remote.credentials import Credentials
                 from clusterctl.remote.ssh import SshDoor
+                from clusterctl.stores.etcd import FORMER
 
                 pki = self._lab.state / "pki"
                 self._ssh[name] = SshDoor(
-                    self._link(name), Credentials(pki / "ca.crt", pki / "client.crt", pki / "client.key")
+                    self._link(name),
+                    Credentials(pki / "ca.crt", pki / "client.crt", pki / "client.key", self._lab.state / FORMER),
                 )
             return self._ssh[name]
 

@@ -13,7 +13,7 @@ from clusterctl.model.facts import DockerFacts, Unit
 from clusterctl.model.inventory import Role
 from clusterctl.plan import files
 from clusterctl.plan.action import Run, WaitFor, WriteFile
-from clusterctl.plan.command import command, script
+from clusterctl.plan.command import script
 from clusterctl.plan.phase import Noop, Section, steps
 from clusterctl.stores import etcd, releases
 
@@ -179,7 +179,7 @@ class JoinStore:
                 yield Run(
                     host=host.name,
                     title="leave its date: Docker need not start anew for it",
-                    command=command("touch", "-m", "-d", f"@{later.modified:.9f}", etcd.DAEMON_JSON),
+                    command=files.date(etcd.DAEMON_JSON, later.modified),
                     effect=lambda f: f.with_file(
                         etcd.DAEMON_JSON, replace(f.files[etcd.DAEMON_JSON], modified=later.modified)
                     ),

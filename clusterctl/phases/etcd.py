@@ -7,6 +7,7 @@ nobody; members come and go one at a time, by the store's own word.
 
 from __future__ import annotations
 
+import datetime
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from clusterctl.commands import systemd
 from clusterctl.model.errors import HostError, Reason, Refused
 from clusterctl.model.facts import File, Member, StoreFacts, Unit
 from clusterctl.model.inventory import Role
+from clusterctl.phases.certificates import former
 from clusterctl.plan.action import Action, Run, WaitFor, WriteFile
 from clusterctl.plan.command import command
 from clusterctl.plan.phase import Noop, Section, steps
@@ -153,7 +155,8 @@ def _write(lab: Lab, host: Host, found: HostFacts, config: str) -> Iterator[Acti
             yield WriteFile(host=host.name, title=title, path=path, content=content)
 
 
-def _start(host: Host, title: str) -> Iterator[Action]:
+def start(host: Host, title: str) -> Iterator[Action]:
+    """Start a host's member anew, and wait until it is well."""
     yield Run(
         host=host.name,
         title=title,
@@ -192,6 +195,9 @@ class StartEtcd:
         authority = self._authority()
         token = token_of(lab, authority)
         founders = _founders(lab, facts)
+        # While the CA changes this machine's certificate is of the new one, so that no member lets it ask yet.
+        changes = former(lab, facts, authority, datetime.datetime.now(datetime.UTC))
+        all_run = all(runs(facts.hosts[h.name]) for h in lab.with_role(Role.ETCD))
         turn = 0
         for host in lab.with_role(Role.ETCD):
             found = facts.hosts[host.name]
@@ -205,11 +211,12 @@ class StartEtcd:
                 config = found.content(etcd.CONFIG)
             actions = list(_write(lab, host, found, config))
             if actions or not runs(found) or stale(found):
-                actions += _start(host, "restart etcd" if runs(found) else "start etcd")
-                # One that trusts another CA than its peers is alone until they do as well.
+                actions += start(host, "restart etcd" if runs(found) else "start etcd")
+                # One that trusts another CA than its peers, and not theirs as well, is alone until they do so too.
                 trusts = found.file(etcd.CA)
                 gently = trusts is not None and trusts.modified <= found.unit(etcd.UNIT).started
-                if runs(found) and facts.store and facts.store.healthy and gently:
+                gently = gently and facts.store is not None and bool(facts.store.healthy)
+                if runs(found) and (gently or (changes and all_run)):
                     turn += 1
                     actions = _in_turn(actions, turn)
             yield from steps(actions, host.name, f"etcd {found.versions.get('etcd', '')} runs with these settings")
@@ -294,7 +301,7 @@ class JoinMembers:
             yield AddMember(host=host.name, door=door, title="add it to the store's members", peer=peer)
         token = token_of(lab, self._authority())
         yield from _write(lab, host, found, etcd.config(host, names, token, "existing"))
-        yield from _start(host, "start etcd as a member of the cluster")
+        yield from start(host, "start etcd as a member of the cluster")
 
     def _check(self, lab: Lab, facts: Facts, store: StoreFacts, joining: Sequence[Host]) -> None:
         check_majority(lab, store)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 
-from clusterctl.plan.command import Command, script
+from clusterctl.plan.command import Command, command, script
 
 STATE = "/var/lib/clusterctl"
 """Where clusterctl keeps what belongs to it on a host."""
@@ -59,6 +59,11 @@ def keep(path: str, *, there: bool) -> str:
 def put_back(path: str) -> Command:
     """Put a recorded file back exactly as it was, or remove it when there was none; forget the record."""
     return script(_PUT_BACK, path, f"{WAS}/files{path}")
+
+
+def date(path: str, modified: float) -> Command:
+    """Set when a file was last changed, in epoch seconds."""
+    return command("touch", "-m", "-d", f"@{modified:.9f}", path)
 
 
 def here_document(path: str, body: str, mode: int, owner: str) -> str:

@@ -11,8 +11,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Files of the controller: the cluster's CA, and a client certificate with its key."""
+    """Files of the controller: the cluster's CA, and a client certificate with its key.
+
+    several: the CAs to accept while they change; there is no such file otherwise.
+    """
 
     ca: Path
     certificate: Path
     key: Path
+    several: Path
+
+    @property
+    def trusted(self) -> Path:
+        """What to accept now."""
+        return self.several if self.several.exists() else self.ca

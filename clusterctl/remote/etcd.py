@@ -54,7 +54,7 @@ class TunnelledEtcd:
         return requests.request(
             method,
             f"https://127.0.0.1:{self._local_port()}{path}",
-            verify=str(files.ca),
+            verify=str(files.trusted),
             cert=(str(files.certificate), str(files.key)),
             timeout=within,
             data=data,
@@ -86,7 +86,7 @@ class TunnelledEtcd:
             self._v3 = etcd3.client(
                 host="127.0.0.1",
                 port=self._local_port(),
-                ca_cert=str(files.ca),
+                ca_cert=str(files.trusted),
                 cert_cert=str(files.certificate),
                 cert_key=str(files.key),
                 timeout=3,

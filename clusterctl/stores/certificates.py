@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -145,6 +146,14 @@ class Authority:
             present = set()
         missing = sorted(str(a) for a in wanted - present)
         return f"it does not name {', '.join(missing)}" if missing else ""
+
+
+_BLOCK = re.compile(r"-----BEGIN CERTIFICATE-----\n.+?\n-----END CERTIFICATE-----\n", re.DOTALL)
+
+
+def split(bundle: str) -> tuple[str, ...]:
+    """Return the certificates of a file that may hold several."""
+    return tuple(_BLOCK.findall(bundle))
 
 
 def fault_in(pem: str, authority: str, addresses: Iterable[str], now: datetime.datetime) -> tuple[str, str]:

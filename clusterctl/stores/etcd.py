@@ -27,6 +27,8 @@ CONFIG = f"{FOLDER}/etcd.yml"
 CA = f"{FOLDER}/pki/ca.crt"
 MEMBER_CERT, MEMBER_KEY = f"{FOLDER}/pki/etcd.crt", f"{FOLDER}/pki/etcd.key"
 DOCKER_CERT, DOCKER_KEY = f"{FOLDER}/pki/docker.crt", f"{FOLDER}/pki/docker.key"
+FORMER = "pki/trusted.crt"
+"""In the lab's folder: the CAs that this machine accepts while hosts have certificates of more than one."""
 DAEMON_JSON = "/etc/docker/daemon.json"
 DROP_IN = "/etc/systemd/system/docker.service.d/clusterctl.conf"
 

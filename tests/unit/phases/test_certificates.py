@@ -124,9 +124,9 @@ def test_a_certificate_near_its_end_is_renewed() -> None:
     assert of(facts)[1].startswith("write etcd's certificate (it ends on ")
 
 
-def test_a_lost_ca_replaces_everything() -> None:
+def test_a_lost_ca_replaces_everything_where_nothing_runs_yet() -> None:
     new = Authority(create_authority("ut", NOW))
-    assert len(titles(decide(IssueCertificates(lambda: new), lab(), finished()))) == 10
+    assert len(titles(decide(IssueCertificates(lambda: new), lab(), made()))) == 10
 
 
 def test_what_a_host_holds_is_judged_not_how_it_got_there() -> None:
