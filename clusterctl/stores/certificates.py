@@ -156,25 +156,31 @@ def split(bundle: str) -> tuple[str, ...]:
     return tuple(_BLOCK.findall(bundle))
 
 
+def _is_from(found: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        found.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
 def fault_in(pem: str, authority: str, addresses: Iterable[str], now: datetime.datetime) -> tuple[str, str]:
     """Return why a certificate does not hold now, as the rest of a sentence and in one word; "" twice if it does.
 
-    authority: the certificate of the CA that it must be from. addresses: what it must name.
+    authority: the certificate of the CA that it must be from, or of several. addresses: what it must name.
     """
     if not pem:
         return "is missing", "missing"
     try:
         found = x509.load_pem_x509_certificate(pem.encode())
-        issuer = x509.load_pem_x509_certificate(authority.encode())
+        issuers = x509.load_pem_x509_certificates(authority.encode())
     except ValueError:
         return "is no certificate, or the CA's beside it is none", "unreadable"
     if now > found.not_valid_after_utc:
         return f"has expired: it ended on {found.not_valid_after_utc:%Y-%m-%d %H:%M} UTC", "expired"
     if now < found.not_valid_before_utc:
         return f"is not valid yet: it begins on {found.not_valid_before_utc:%Y-%m-%d %H:%M} UTC", "early"
-    try:
-        found.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature):
+    if not any(_is_from(found, issuer) for issuer in issuers):
         return "is not from the CA beside it, so nobody believes it", "foreign"
     try:
         names = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value

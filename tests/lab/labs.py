@@ -225,6 +225,20 @@ class Lab:
         return not any(mine.search(line) for lines in found.values() for line in lines) and not self.state.exists()
 
 
+@contextlib.contextmanager
+def pinging(lab):
+    """Ping from container to container, both ways, five times a second; nothing may be lost meanwhile."""
+    for host, own, peer in (("docker1", "qyt1", "qyt2"), ("docker2", "qyt2", "qyt1")):
+        lab.ssh(host, f"docker exec -d {own} sh -c 'ping -i 0.2 {peer} > /tmp/ping 2>&1'")
+    yield
+    for host, own in (("docker1", "qyt1"), ("docker2", "qyt2")):
+        said = lab.ssh(host, f"docker exec {own} sh -c 'killall -INT ping; sleep 0.3; tail -n 3 /tmp/ping'")
+        sent, received = map(int, re.search(r"(\d+) packets transmitted, (\d+) packets received", said).groups())
+        print(f"{own}: {sent} sent, {sent - received} lost")
+        assert sent > 20
+        assert sent - received <= 1, said
+
+
 def differences(before, after):
     """Return what is only after ("+") or only before ("-") on each host; empty when nothing changed."""
     return [

@@ -1,6 +1,5 @@
 """Day two of the store: members come and go while containers talk, and a snapshot brings the networks back."""
 
-import contextlib
 import json
 import re
 import time
@@ -53,20 +52,6 @@ def healthy(lab):
     return [m["host"] for m in members(lab)["members"] if m["healthy"]]
 
 
-@contextlib.contextmanager
-def pinging(lab):
-    """Ping from container to container, both ways, five times a second; nothing may be lost meanwhile."""
-    for host, own, peer in (("docker1", "qyt1", "qyt2"), ("docker2", "qyt2", "qyt1")):
-        lab.ssh(host, f"docker exec -d {own} sh -c 'ping -i 0.2 {peer} > /tmp/ping 2>&1'")
-    yield
-    for host, own in (("docker1", "qyt1"), ("docker2", "qyt2")):
-        said = lab.ssh(host, f"docker exec {own} sh -c 'killall -INT ping; sleep 0.3; tail -n 3 /tmp/ping'")
-        sent, received = map(int, re.search(r"(\d+) packets transmitted, (\d+) packets received", said).groups())
-        print(f"{own}: {sent} sent, {sent - received} lost")
-        assert sent > 20
-        assert sent - received <= 1, said
-
-
 def test_members_and_keys_of_a_finished_lab(store):
     found = members(store)
     assert [(m["host"], m["name"], m["started"], m["version"]) for m in found["members"]] == [
@@ -83,7 +68,7 @@ def test_members_and_keys_of_a_finished_lab(store):
 
 def test_from_two_hosts_to_five_and_back_no_container_notices(store):
     before = {host: store.ssh(host, SINCE) for host in ("docker1", "docker2")}
-    with pinging(store):
+    with labs.pinging(store):
         resize(store, 5)
         grown = store.cli("up")
         assert len(healthy(store)) == 5

@@ -95,7 +95,8 @@ def test_up_mends_it_when_the_controllers_certificates_are_lost(lab):
     whole(lab)
     for path in (lab.state / "pki").iterdir():
         path.unlink()
-    whole(lab)
+    with labs.pinging(lab):
+        whole(lab)
 
 
 STAGES = (
