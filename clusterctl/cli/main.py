@@ -14,6 +14,7 @@ from clusterctl import __version__
 from clusterctl.cli import (
     capture,
     check,
+    doctor,
     down,
     etcd,
     execute,
@@ -49,6 +50,7 @@ COMMANDS = (
     up,
     verify,
     status,
+    doctor,
     down,
     lessons,
     lesson,

@@ -75,6 +75,11 @@ def vxlan_filter(source: str, destination: str) -> str:
     return f"{VXLAN} and src host {source} and dst host {destination}"
 
 
+def inner_pair(source: str, destination: str) -> str:
+    """Return the filter's part for the addresses of the packet in the packet."""
+    return f"(udp[42:4] = {_number(source)} and udp[46:4] = {_number(destination)})"
+
+
 def inner_echo(source: str, destination: str) -> str:
     """Return the filter's part for an ICMP echo request in the packet in the packet."""
     return f"{vxlan_carries(source, destination)} and udp[50] = 8"

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clusterctl.checks.layers import containers, dockerd, etcd, forwarding, host, network, underlay
+from clusterctl.checks.layers import (
+    containers,
+    dockerd,
+    etcd,
+    forwarding,
+    host,
+    network,
+    reachability,
+    underlay,
+)
 from clusterctl.model.finding import Layer
 
 if TYPE_CHECKING:
@@ -22,6 +31,7 @@ LAYERS: Mapping[Layer, Callable[[Lab, Survey], Iterator[Judged]]] = {
     Layer.NETWORK: network.judge,
     Layer.FORWARDING: forwarding.judge,
     Layer.CONTAINERS: containers.judge,
+    Layer.REACHABILITY: reachability.judge,
 }
 """The layers' judgements, bottom up."""
 

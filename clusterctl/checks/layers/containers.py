@@ -122,6 +122,8 @@ def _how(found: ContainerFacts, inside: Inside | None) -> str:
 def _inside(lab: Lab, container: Container, inside: Inside, space: Namespace | None) -> Iterator[Judged]:
     """Judge the container's network namespace against what Docker says is in it."""
     name, host = container.name, container.host
+    if container.network_mode == "host":
+        return  # its namespace is the host's
     if space is None:
         if inside.sandbox:
             shown = Evidence(host, f"ls {inside.sandbox}", "no network namespace is mounted there")

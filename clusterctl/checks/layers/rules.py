@@ -51,6 +51,17 @@ def dropping(space: Namespace) -> Iterator[Dropping]:
         yield Dropping(f"nft {line}", "nft list ruleset", "nft -a list ruleset  # then nft delete rule …")
 
 
+def has_dropped(space: Namespace) -> Iterator[Dropping]:
+    """Return the rules of a host that have dropped packets, Docker's own left out."""
+    table = ""
+    for line in space.rules:
+        if line.startswith("*"):
+            table = line[1:]
+        counted = re.match(r"^\[([1-9]\d*):\d+\] (-A .*-j (?:DROP|REJECT).*)", line)
+        if counted and "DOCKER" not in counted[2] and "docker" not in counted[2]:
+            yield Dropping(line, f"iptables -t {table} -nvL", undoing(counted[2], table))
+
+
 def nft_drops(space: Namespace, *words: str) -> list[str]:
     """Return the lines of nftables' own tables that drop: a policy, what names one of the words, or no port."""
     found = []

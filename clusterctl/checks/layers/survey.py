@@ -17,6 +17,7 @@ from clusterctl.topology import anatomy
 from clusterctl.topology.anatomy import Anatomy
 
 if TYPE_CHECKING:
+    from clusterctl.checks.probe import Answer, Probe
     from clusterctl.model.finding import Finding
     from clusterctl.model.inventory import Host
     from clusterctl.model.lab import Lab
@@ -40,7 +41,7 @@ class Survey:
     facts: the hosts that answered, and why others did not. anatomies: below Docker's API, by host.
     members: each etcd member's answer. healths: whether it serves Docker's v2 keys. keys: Docker's, by their names.
     silent: daemons that run and do not answer, and how they failed.
-    between: the underlay, measured; None where it was not.
+    between: the underlay, measured; None where it was not. answers: of the probes between containers, likewise.
     """
 
     facts: Facts = field(default_factory=Facts)
@@ -50,6 +51,7 @@ class Survey:
     keys: Mapping[str, str] | str = "the store was not asked"
     silent: Mapping[str, str] = field(default_factory=dict)
     between: tuple[Finding, ...] | None = None
+    answers: Mapping[Probe, Answer] | None = None
 
     def anatomy(self, host: str) -> Anatomy | None:
         """Return what was read of a host below Docker's API, None where that is not known."""
