@@ -43,8 +43,9 @@ s disks; df -Pk "$@" 2>/dev/null | tail -n +2
 s inodes; df -Pi "$@" 2>/dev/null | tail -n +2
 s readonly; for place; do [ ! -e "$place" ] || [ -w "$place" ] || echo "$place"; done
 s processes
-units=$(systemctl show -p Id,MainPID,ControlGroup,SubState,Result,InvocationID @UNITS@ | awk -F= '
-  function put() { if (v["Id"]) print v["Id"], v["MainPID"]+0, v["SubState"] "-", v["Result"] "-",
+units=$(systemctl show -p Id,MainPID,ControlGroup,SubState,Result,InvocationID,LoadState @UNITS@ | awk -F= '
+  function put() { if (v["LoadState"] != "loaded") v["SubState"] = ""
+    if (v["Id"]) print v["Id"], v["MainPID"]+0, v["SubState"] "-", v["Result"] "-",
     "i" v["InvocationID"], "c" v["ControlGroup"]; delete v } /=/ { v[$1] = substr($0, length($1) + 2) }
   /^$/ { put() } END { put() }')
 echo "$units" | while read -r unit p sub result i c; do

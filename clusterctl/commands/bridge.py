@@ -46,6 +46,11 @@ def set_up(namespace: str, link: str) -> Command:
     return command("nsenter", f"--net={namespace}", "ip", "link", "set", link, "up")
 
 
+def set_mtu(namespace: str, link: str, mtu: int) -> Command:
+    """Set the MTU of a link of a namespace, in bytes."""
+    return command("nsenter", f"--net={namespace}", "ip", "link", "set", link, "mtu", str(mtu))
+
+
 def set_master(namespace: str, link: str, master: str) -> Command:
     """Make a link of a namespace a port of a bridge there."""
     return command("nsenter", f"--net={namespace}", "ip", "link", "set", link, "master", master)

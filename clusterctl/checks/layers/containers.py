@@ -37,7 +37,7 @@ def judge(lab: Lab, survey: Survey) -> Iterator[Judged]:
         fault = _state(lab, survey, container, daemon.containers.get(container.name), inside)
         faults = [fault] if fault else []
         if fault is None and inside and anatomy:
-            faults = list(_inside(lab, container, inside, anatomy.sandbox(container.name)))
+            faults = list(_inside(lab, survey, container, inside, anatomy.sandbox(container.name)))
         yield from faults
         if not faults:
             found = daemon.containers[container.name]
@@ -119,7 +119,30 @@ def _how(found: ContainerFacts, inside: Inside | None) -> str:
     return ", ".join(words)
 
 
-def _inside(lab: Lab, container: Container, inside: Inside, space: Namespace | None) -> Iterator[Judged]:
+def _neighbours(lab: Lab, survey: Survey, container: Container, inside: Inside, space: Namespace) -> Iterator[Judged]:
+    """Judge whom the container takes for whom: entries that somebody wrote, which nothing corrects."""
+    known = {
+        ip: (c.name, mac)
+        for f in survey.facts.hosts.values()
+        for c in (f.docker.containers.values() if f.docker else ())
+        for network, (ip, mac) in c.networks.items()
+        if network in container.networks and mac and lab.playbook.networks[network].driver is Driver.OVERLAY
+    }
+    for entry in space.neighbours:
+        name, mac = known.get(entry.ip, ("", ""))
+        if mac and entry.mac and entry.mac != mac and "PERMANENT" in entry.state:
+            enter = f"nsenter -t {inside.pid} -n"
+            shown = Evidence(
+                container.host, f"{enter} ip neigh show {entry.ip}", f"{entry.ip} lladdr {entry.mac} PERMANENT"
+            )
+            seen = f"{container.name} on {container.host} takes {entry.ip} for {entry.mac}; {name} has {mac}"
+            hint = f"{container.host}: {enter} ip neigh del {entry.ip} dev {entry.device}"
+            yield JUDGE.fault("container-neighbour", container.name, f"{entry.ip} is {mac}", seen, hint, shown)
+
+
+def _inside(
+    lab: Lab, survey: Survey, container: Container, inside: Inside, space: Namespace | None
+) -> Iterator[Judged]:
     """Judge the container's network namespace against what Docker says is in it."""
     name, host = container.name, container.host
     if container.network_mode == "host":
@@ -158,6 +181,7 @@ def _inside(lab: Lab, container: Container, inside: Inside, space: Namespace | N
         yield JUDGE.fault(
             "container-rule", name, f"no rule inside {name}", seen, f"{host}: {enter} {dropped.undo}", shown
         )
+    yield from _neighbours(lab, survey, container, inside, space)
     routed = [r for r in space.routes if r.startswith("default ")]
     bad = [r for r in space.routes if r.split()[0] in ("blackhole", "unreachable", "prohibit", "throw")]
     if bad:

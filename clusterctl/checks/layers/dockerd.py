@@ -60,6 +60,7 @@ def _faults(lab: Lab, survey: Survey, host: Host, facts: HostFacts, anatomy: Ana
         # One cause: what follows from it is not told as well.
         yield _conflict(host, anatomy) or _gossip(host, facts, anatomy, survey) or _listed(survey, host, facts)
     yield _blind(host, anatomy)
+    yield _rewritten(lab, host, facts)
 
 
 def _down(survey: Survey, host: Host, facts: HostFacts, anatomy: Anatomy | None) -> Judged | None:
@@ -79,6 +80,13 @@ def _down(survey: Survey, host: Host, facts: HostFacts, anatomy: Anatomy | None)
             go_on = Run(host=host.name, title=f"let {what} run on", command=systemd.go_on(name))
             hint = f"{host.name}: kill -CONT {process.pid}"
             return JUDGE.fault("hung", host.name, expected, seen, hint, state, safe=[go_on])
+    contained = anatomy.process(CONTAINERD) if anatomy else None
+    if contained and contained.sub and not contained.pid:
+        dead = Evidence(host.name, f"systemctl is-active {CONTAINERD}", contained.sub)
+        seen = f"containerd does not run on {host.name} ({contained.sub}), so Docker can start no container"
+        start = Run(host=host.name, title="start containerd", command=systemd.start(CONTAINERD))
+        hint = f"{host.name}: systemctl start containerd"
+        return JUDGE.fault("containerd", host.name, f"containerd runs on {host.name}", seen, hint, dead, safe=[start])
     if unit.active == "active":
         if facts.docker:
             return None
@@ -87,9 +95,6 @@ def _down(survey: Survey, host: Host, facts: HostFacts, anatomy: Anatomy | None)
         seen = f"Docker runs on {host.name} and does not answer: {why}"
         return JUDGE.fault("hung", host.name, expected, seen, f"{host.name}: systemctl restart docker", asked)
     why = last_words(anatomy.log(DOCKER) if anatomy else (), "fatal", "failed to start daemon", "unable", "error")
-    contained = anatomy.process(CONTAINERD) if anatomy else None
-    if contained and not contained.pid:
-        why = f"containerd does not run ({contained.sub} {contained.result})"
     shown = [active, *([Evidence(host.name, JOURNAL, why)] if why else [])]
     ended = unit.active == "inactive"
     how = "is stopped" if ended else f"does not start{f': {message(why)}' if why else ''}"
@@ -211,6 +216,21 @@ def _listed(survey: Survey, host: Host, facts: HostFacts) -> Judged | None:
     shown = Evidence(host.name, "clusterctl etcd keys", f"/docker/nodes: {', '.join(listed) or 'none'}")
     hint = f"{host.name}: {JOURNAL}; systemctl restart docker; then this machine: clusterctl up"
     return JUDGE.fault("unlisted", host.name, f"/docker/nodes has {facts.docker.advertise}", seen, hint, shown)
+
+
+def _rewritten(lab: Lab, host: Host, facts: HostFacts) -> Judged | None:
+    """Warn of settings that would put the daemon elsewhere at its next start."""
+    ours, written = etcd.settings(host, lab.with_role(Role.ETCD)), written_settings(facts)
+    differ = [k for k in ("cluster-advertise", "cluster-store-opts") if written.get(k) != ours[k]]
+    if not etcd.serves(str(written.get("cluster-store", "")), str(ours["cluster-store"])):
+        differ.insert(0, "cluster-store")
+    if not differ:
+        return None
+    says = json.dumps({k: written.get(k) for k in differ})
+    shown = Evidence(host.name, f"grep cluster- {etcd.DAEMON_JSON}", says)
+    differs = f"{etcd.DAEMON_JSON} on {host.name} does not say what Docker runs with ({', '.join(differ)})"
+    seen = f"{differs}: at its next start it is off the cluster"
+    return JUDGE.warning("settings", host.name, "daemon.json names the store", seen, UP, shown)
 
 
 def blind_start(anatomy: Anatomy | None) -> str:

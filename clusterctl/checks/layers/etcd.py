@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from clusterctl.checks.layers.judged import Judge, last_words
 from clusterctl.commands import systemd
-from clusterctl.model.finding import Evidence, Layer
+from clusterctl.model.finding import Evidence, Layer, Severity
 from clusterctl.model.inventory import Role
 from clusterctl.plan.action import Run
 from clusterctl.plan.door import MemberStatus
@@ -25,8 +25,8 @@ JUDGE = Judge(Layer.ETCD)
 LAGS = 1000
 """Raft entries behind the furthest member from which one counts as left behind."""
 
-SLOW = 1.0
-"""Seconds for a status call from which etcd counts as slow."""
+SLOW, TOO_SLOW = 0.5, 1.5
+"""Seconds for the quickest of three status calls from which etcd counts as slow, and as no store any more."""
 
 JOURNAL = f"journalctl -u {etcd.UNIT} -n 50"
 TLS = f"--cacert={etcd.CA} --cert={etcd.MEMBER_CERT} --key={etcd.MEMBER_KEY}"
@@ -40,7 +40,9 @@ def judge(lab: Lab, survey: Survey) -> Iterator[Judged]:
     told = {h: m for h, m in survey.members.items() if isinstance(m, MemberStatus)}
     size = max((len(m.members) for m in told.values()), default=len(hosts))
     leads = [h for h, m in told.items() if m.leader]
-    margin = etcd.quorum_in_words(size, len(leads))
+    # One that answers and has no leader is well, as long as the others are what it lacks.
+    healthy = len(leads) or (len(told) if len(told) <= size // 2 else 0)
+    margin = etcd.quorum_in_words(size, healthy)
     expected = "a member that runs and follows a leader"
     ahead = max((m.raft_index for m in told.values()), default=0)
     down = {host.name: fault for host in reached if (fault := _down(host, survey, margin))}
@@ -132,7 +134,8 @@ def _unfit(host: Host, survey: Survey, told: dict[str, MemberStatus], margin: st
     if status.latency > SLOW:
         seen = f"etcd on {host.name} is slow: {status.latency:.1f} s for its status"
         hint = f"{host.name}: iostat -x 1; {JOURNAL} | grep 'took too long'"
-        return JUDGE.warning("slow", host.name, f"an answer within {SLOW:g} s", seen, hint, *shown)
+        severity = Severity.FAILED if status.latency > TOO_SLOW else Severity.WARNING
+        return JUDGE.fault("slow", host.name, f"an answer within {SLOW:g} s", seen, hint, *shown, severity=severity)
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from clusterctl.checks.hosts.firewall import DOCKERS
@@ -82,7 +83,12 @@ def _overlay(
             f"{host.name}: docker restart {here[0].name}; if it stays so: systemctl restart docker, then clusterctl up"
         )
         return [JUDGE.fault("overlay-missing", name, f"{name} has its VXLAN on {host.name}", seen, hint, shown)], 0
-    faults = [*_devices(host, name, space), *_ports(host, anatomy, name, space, here), *_rules(host, name, space)]
+    faults = [
+        *_devices(host, name, space),
+        *_ports(host, anatomy, name, space, here),
+        *_sizes(host, anatomy, name, space, here),
+        *_rules(host, name, space),
+    ]
     missing, right = _entries(lab, survey, host, name, space)
     return [*faults, *missing], right
 
@@ -132,6 +138,8 @@ def _ports(host: Host, anatomy: Anatomy, name: str, space: Namespace, here: list
             what = f"no port in {space.path.rpartition('/')[2]}"
         elif not port.master:
             what = f"a port, {port.name}, that is on no bridge"
+        elif not link.up:
+            continue  # its port is disabled for it; the layer of the containers tells of it
         elif not port.up or port.state not in ("forwarding", ""):
             what = f"a port, {port.name}, that is {'down' if not port.up else port.state}"
         if what:
@@ -153,6 +161,26 @@ def _ports(host: Host, anatomy: Anatomy, name: str, space: Namespace, here: list
             yield JUDGE.fault(
                 "port", container.name, f"{container.name} is on the bridge", seen, hint, shown, safe=safe
             )
+
+
+def _sizes(host: Host, anatomy: Anatomy, name: str, space: Namespace, here: list[Inside]) -> Iterator[Judged]:
+    """Judge the MTU of every interface on the way from the containers to the VXLAN: it must be one."""
+    way = [(x, space, f"the overlay {name}") for x in space.links if x.kind in ("vxlan", "bridge") or x.master]
+    for container in here:
+        inside = anatomy.sandbox(container.name)
+        link = inside.with_mac(container.networks[name][1]) if inside else None
+        if inside and link:
+            way.append((link, inside, container.name))
+    size = Counter(x.mtu for x, _, _ in way).most_common(1)[0][0]
+    for link, where, whose in way:
+        if link.mtu < size:
+            shown = Evidence(host.name, f"{_enter(where)} ip link show {link.name}", f"{link.name} mtu {link.mtu}")
+            small = f"the MTU of {link.name} of {whose} on {host.name} is too small"
+            hint = f"{host.name}: {_enter(where)} ip link set {link.name} mtu {size}"
+            command = bridge.set_mtu(where.path, link.name, size)
+            mend = Run(host=host.name, title=f"set the MTU of {link.name}", command=command)
+            seen = f"{small}: {link.mtu}, the others have {size}"
+            yield JUDGE.fault("overlay-mtu", name, "one MTU all the way", seen, hint, shown, safe=[mend])
 
 
 def _rules(host: Host, name: str, space: Namespace) -> Iterator[Judged]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import datetime
+import re
+from collections import Counter
 from statistics import median
 from typing import TYPE_CHECKING
 
-from clusterctl.checks.hosts import address
+from clusterctl.checks.hosts import address, ports
 from clusterctl.checks.hosts.clock import SKEW
 from clusterctl.checks.layers.judged import Judge
 from clusterctl.commands.ip import set_forwarding
-from clusterctl.model.finding import Evidence, Layer
+from clusterctl.model.finding import Evidence, Layer, Severity
 from clusterctl.model.inventory import Role
 from clusterctl.plan.action import Run
 from clusterctl.stores import etcd
@@ -50,7 +52,8 @@ def judge(lab: Lab, survey: Survey) -> Iterator[Judged]:
             *_disks(host.name, survey.anatomy(host.name)),
             *_names(survey, host.name),
             *_nic(host, found, survey.anatomy(host.name)),
-            *_certificates(host, found),
+            *_ports(host, found),
+            *_certificates(host, survey),
             *_forwarding(host, survey.anatomy(host.name)),
         ]
         yield from faults
@@ -85,7 +88,7 @@ def _clock(survey: Survey, name: str) -> Iterator[Judged]:
     hosts = survey.facts.hosts
     off = hosts[name].clock - median([0.0, *(h.clock for h in hosts.values())])
     expected = f"within {SKEW:g} s of the others' clocks"
-    seen = f"the clock of {name} is {off:+.1f} s off the other hosts' and this machine's"
+    seen = f"the clock of {name} is {off:+.{0 if abs(off) > FAR else 1}f} s off the other hosts' and this machine's"
     hint = f"{name}: timedatectl set-ntp true; or: date -s '@{{seconds since 1970}}'"
     ahead = ", ".join(f"{h} {f.clock:+.1f} s" for h, f in hosts.items())
     shown = Evidence(name, "date +%s.%N", f"against this machine: {ahead}")
@@ -156,9 +159,21 @@ def _nic(host: Host, found: HostFacts, anatomy: Anatomy | None) -> Iterator[Judg
         yield JUDGE.fault("link", host.name, f"{link.name} is up", seen, hint, shown)
 
 
-def _certificates(host: Host, found: HostFacts) -> Iterator[Judged]:
-    if not found.content(etcd.CONFIG) and not found.content(etcd.DAEMON_JSON):
+def _certificates(host: Host, survey: Survey) -> Iterator[Judged]:
+    found = survey.facts.hosts[host.name]
+    if not found.content(etcd.CA) and not found.content(etcd.CONFIG):
         return  # nothing of a cluster is there yet
+    if not all(f.holds for f in _clock(survey, host.name)):
+        return  # a wrong clock makes every certificate wrong
+    yield from _keys(host, found)
+    others = Counter(h.content(etcd.CA) for n, h in survey.facts.hosts.items() if n != host.name and h.content(etcd.CA))
+    theirs, count = next(iter(others.most_common(1)), ("", 0))
+    if found.content(etcd.CA) and theirs and theirs != found.content(etcd.CA) and (count > 1 or _impostor(found)):
+        shown = Evidence(host.name, f"sha256sum {etcd.CA}", "another sum than on the other hosts")
+        seen = f"{host.name} has another CA than the other hosts: they refuse each other's certificates"
+        hint = "this machine: clusterctl up  # writes the lab's CA"
+        yield JUDGE.fault("certificate-foreign", host.name, "one CA everywhere", seen, hint, shown, completes=True)
+        return
     now = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=found.clock)
     wanted: list[tuple[str, str, list[str]]] = [("the CA's", etcd.CA, [])]
     if Role.ETCD in host.roles:
@@ -172,6 +187,37 @@ def _certificates(host: Host, found: HostFacts) -> Iterator[Judged]:
             seen = f"{whose} certificate on {host.name} {why}"
             hint = "this machine: clusterctl up  # issues it anew"
             yield JUDGE.fault(f"certificate-{state}", host.name, f"{path} holds", seen, hint, shown, completes=True)
+
+
+def _ports(host: Host, found: HostFacts) -> Iterator[Judged]:
+    """Judge whether a stranger holds a port of the cluster."""
+    for judged in ports.judge(host, found):
+        if judged.severity is Severity.FAILED:
+            number = re.search(r"port (\d+)", judged.seen)
+            command = f"ss -lntup 'sport = :{number[1] if number else ''}'"
+            shown = Evidence(host.name, command, judged.seen)
+            seen = f"on {host.name} {judged.seen}, so what it is for cannot have it"
+            yield JUDGE.fault("port-taken", host.name, judged.expected, seen, f"{host.name}: {judged.hint}", shown)
+
+
+def _impostor(found: HostFacts) -> bool:
+    """Whether a host's CA is younger than what it runs with: of two that differ, that one was changed."""
+    file = found.file(etcd.CA)
+    return file is not None and file.modified > found.unit(etcd.UNIT).started
+
+
+def _keys(host: Host, found: HostFacts) -> Iterator[Judged]:
+    """Judge whether etcd and Docker can read their keys; their contents are never read."""
+    wanted = [("etcd", etcd.MEMBER_CERT, etcd.MEMBER_KEY, "etcd:")] if Role.ETCD in host.roles else []
+    wanted += [("Docker", etcd.DOCKER_CERT, etcd.DOCKER_KEY, "root:")] if Role.DOCKER in host.roles else []
+    for whose, certificate, path, owner in wanted:
+        held = found.file(path)
+        if found.content(certificate) and (held is None or not (held.owner.startswith(owner) and held.mode & 0o400)):
+            how = "is missing" if held is None else f"belongs to {held.owner}, mode {held.mode:04o}"
+            shown = Evidence(host.name, f"ls -l {path}", how)
+            seen = f"{whose} on {host.name} cannot read its key: {path} {how}"
+            hint = "this machine: clusterctl up  # issues it anew"
+            yield JUDGE.fault("certificate-key", host.name, f"{whose} reads {path}", seen, hint, shown, completes=True)
 
 
 def _forwarding(host: Host, anatomy: Anatomy | None) -> Iterator[Judged]:

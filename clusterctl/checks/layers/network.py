@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -182,6 +183,7 @@ def _kept(lab: Lab, survey: Survey, network: Network) -> Iterator[Judged]:
             hint = f"this machine: clusterctl etcd restore FILE; or on every host: docker rm its containers; then {UP}"
             yield JUDGE.fault("store-lost-network", network.name, f"{key} is in the store", seen, hint, shown)
             return
+    yield from _collision(survey, network, survey.keys[f"{BASE}/overlay/network/{id_}"])
     hosts = {h.cluster_address: h.name for h in lab.with_role(Role.DOCKER)}
     kept = [e for e in endpoints(survey.keys) if e.network == id_]
     for one in kept:
@@ -195,6 +197,20 @@ def _kept(lab: Lab, survey: Survey, network: Network) -> Iterator[Judged]:
             seen = f"{lost}: the others do not find it"
             hint = f"{place}: docker rm -f {name}; then {UP}"
             yield JUDGE.fault("endpoint-missing", name, f"the store has an endpoint {name}", seen, hint, shown)
+
+
+def _collision(survey: Survey, network: Network, kept: str) -> Iterator[Judged]:
+    """Judge whether a host has a VXLAN of its own with the network's VNI, so that Docker cannot make its."""
+    vnis = {int(n) for n in re.findall(r'"Vni":\s*(\d+)', kept)}
+    for host in network_ids(survey, network.name):
+        anatomy = survey.anatomy(host)
+        for link in anatomy.host.links if anatomy else ():
+            if link.kind == "vxlan" and link.vni in vnis:
+                shown = Evidence(host, f"ip -d link show {link.name}", f"vxlan id {link.vni} dstport {link.udp_port}")
+                taken = f"{link.name} of {host} has the VNI of {network.name}, {link.vni}"
+                seen = f"{taken}: Docker cannot make the overlay's own"
+                hint = f"{host}: ip link del {link.name}"
+                yield JUDGE.fault("vni-taken", network.name, "the VNI is Docker's alone", seen, hint, shown)
 
 
 def hosts_of(survey: Survey, network: str) -> dict[str, str]:

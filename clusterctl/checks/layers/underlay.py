@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from clusterctl.checks import pairs
 from clusterctl.checks.layers.judged import Judge
 from clusterctl.checks.layers.rules import nft_drops, undoing, without_counters
+from clusterctl.checks.layers.survey import DOCKER
 from clusterctl.model.finding import Evidence, Layer, Severity
+from clusterctl.stores import etcd
 from clusterctl.topology.rules import WAYS_IN, WAYS_OUT, Packet, Rules
 
 if TYPE_CHECKING:
@@ -52,7 +55,8 @@ def _pair(lab: Lab, survey: Survey, source: Host, target: Host) -> Iterator[Judg
         return
     if survey.between is None:
         return
-    measured = [f for f in survey.between if f.subject == subject]
+    measured = [_blocked(f) for f in survey.between if f.subject == subject]
+    measured = [f for f in measured if not _answered_by_halted(survey, target, f.check)]
     bad = [f for f in measured if not f.holds]
     if not bad:
         seen = ", ".join(f.check for f in measured) or "nothing to measure"
@@ -70,6 +74,20 @@ def _pair(lab: Lab, survey: Survey, source: Host, target: Host) -> Iterator[Judg
             yield _port(survey, source, target, finding)
         else:
             yield JUDGE.unknown(finding.check, subject, finding.expected, f"{subject}: {finding.seen}", finding.hint)
+
+
+def _blocked(finding: Finding) -> Finding:
+    """Return a measurement that failed at the sender's own rules as failed: the kernel tells the sender so."""
+    if finding.severity is Severity.UNKNOWN and "not permitted" in finding.seen:
+        return replace(finding, severity=Severity.FAILED)
+    return finding
+
+
+def _answered_by_halted(survey: Survey, target: Host, port: str) -> bool:
+    """Whether the port is answered by a daemon that cannot run now: then its silence says nothing of the wire."""
+    anatomy = survey.anatomy(target.name)
+    halted = anatomy is not None and anatomy.process(DOCKER).halted
+    return port.endswith(f" {etcd.GOSSIP_PORT}") and (halted or target.name in survey.silent)
 
 
 def _route(survey: Survey, source: Host, target: Host) -> Judged | None:
@@ -93,10 +111,32 @@ def _route(survey: Survey, source: Host, target: Host) -> Judged | None:
 
 def _nothing(survey: Survey, source: Host, target: Host, failed: Sequence[Finding]) -> Judged:
     where, hint, shown = _taken(survey, source, target, "tcp 2380" if len(failed) > 1 else failed[0].check)
+    if arp := _arp(survey, source, target):
+        where, hint, more = arp
+        shown = [more]
     measured = [Evidence(source.name, f.commands[0].partition(": ")[2], f"{f.check}: {f.seen}") for f in failed]
     seen = f"nothing from {source.name} arrives at {target.name}, on no port: {where}"
     expected = f"{source.name} reaches {target.name}"
     return JUDGE.fault("cut-off", pairs.subject(source, target), expected, seen, hint, *shown, *measured)
+
+
+def _arp(survey: Survey, source: Host, target: Host) -> tuple[str, str, Evidence] | None:
+    """Return whether the source takes the target's address for another MAC, or has found none."""
+    here, there = survey.anatomy(source.name), survey.anatomy(target.name)
+    nic = there.host.with_address(target.cluster_address) if there else None
+    entry = next((n for n in here.host.neighbours if n.ip == target.cluster_address), None) if here else None
+    if entry is None or nic is None or entry.mac == nic.mac:
+        return None
+    shown = Evidence(source.name, f"ip neigh show {entry.ip}", f"{entry.ip} lladdr {entry.mac or '-'} {entry.state}")
+    takes = f"{source.name} takes {entry.ip} for {entry.mac}, and {nic.name} of {target.name} has {nic.mac}"
+    if "PERMANENT" in entry.state:
+        delete = f"{source.name}: ip neigh del {entry.ip} dev {entry.device}"
+        return f"by a permanent neighbour entry {takes}", delete, shown
+    if entry.mac:
+        ask = f"{source.name}: arping -D -I {entry.device} {entry.ip}; find who else has the address"
+        return f"{takes}: two have the address", ask, shown
+    nobody = f"nobody answers {source.name}'s ARP question for {entry.ip}"
+    return nobody, f"{target.name}: ip link show {nic.name}", shown
 
 
 def _port(survey: Survey, source: Host, target: Host, finding: Finding) -> Judged:
@@ -145,7 +185,7 @@ def _mtu(lab: Lab, survey: Survey, source: Host, target: Host, finding: Finding)
     subject = pairs.subject(source, target)
     measured = Evidence(source.name, finding.commands[0].partition(": ")[2], finding.seen)
     if finding.severity is not Severity.FAILED:
-        return JUDGE.unknown("mtu", subject, finding.expected, f"{subject}: {finding.seen}", finding.hint)
+        return _silent(survey, target, subject, finding)
     need = pairs.packet(lab)
     for host in (source, target):
         anatomy = survey.anatomy(host.name)
@@ -159,3 +199,14 @@ def _mtu(lab: Lab, survey: Survey, source: Host, target: Host, finding: Finding)
             return JUDGE.fault("mtu", subject, finding.expected, seen, hint, shown, measured)
     seen = f"the MTU between {source.name} and {target.name} is too small for the overlay's packets: {finding.seen}"
     return JUDGE.fault("mtu", subject, finding.expected, seen, finding.hint, measured)
+
+
+def _silent(survey: Survey, target: Host, subject: str, finding: Finding) -> Judged:
+    """Judge a host that answers no ping, so that the path cannot be measured."""
+    anatomy = survey.anatomy(target.name)
+    if anatomy and anatomy.host.sysctls.get("ipv4/icmp_echo_ignore_all") == "1":
+        shown = Evidence(target.name, "sysctl net.ipv4.icmp_echo_ignore_all", "net.ipv4.icmp_echo_ignore_all = 1")
+        seen = f"{target.name} ignores pings, so the path to it cannot be measured: net.ipv4.icmp_echo_ignore_all is 1"
+        hint = f"{target.name}: sysctl -w net.ipv4.icmp_echo_ignore_all=0"
+        return JUDGE.fault("icmp-ignored", subject, finding.expected, seen, hint, shown, severity=Severity.UNKNOWN)
+    return JUDGE.unknown("mtu", subject, finding.expected, f"{subject}: {finding.seen}", finding.hint)
