@@ -105,7 +105,7 @@ def test_the_guide_alone_makes_a_lab_that_holds(followed, tmp_path):
 
     for host, lines in left_out:
         reader.type(host, lines)
-    assert "11 checks, all hold" in reader.type(where, verify)
+    assert labs.ALL_HOLD in reader.type(where, verify)
 
     assert "nothing to do" in lab.cli("up", "playbooks/overlay.yml").stdout
     assert "all is as it must be" in lab.cli("status").stdout
