@@ -7,11 +7,14 @@ import shlex
 from clusterctl.plan.command import Command, script
 
 # A namespace is known by its inode; files of Docker's that are no mount are leftovers. Docker is asked only where
-# it runs (asking would start it), and briefly: the links are there to be read whatever state it is in.
+# it runs (asking would start it), and briefly: the links are there to be read whatever state it is in. The list of
+# networks takes seconds while the store has no quorum: it is asked for meanwhile, and done without when it is late.
 _READ = r"""
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 s() { printf '\n\001 %s\n' "$*"; }
 look='printf "address show\nroute show\nneighbour show\n" | ip -d -j -batch - && bridge -j fdb show'
+docker_runs() { systemctl -q is-active docker.service 2>/dev/null || pidof dockerd >/dev/null; }
+{ ! docker_runs || timeout 1.5 docker network ls --no-trunc --format '{{json .}}'; } 2>/dev/null </dev/null | {
 s own; stat -Lc %i /proc/self/ns/net
 s forwards; cat /proc/sys/net/ipv4/ip_forward
 s bridged; cat /proc/sys/net/bridge/bridge-nf-call-iptables 2>/dev/null
@@ -25,9 +28,8 @@ enter() {
   s links "$inode" "$1"; nsenter --net="$1" sh -c "$look"
 }
 for file in /run/docker/netns/*; do ! grep -q " $file " /proc/self/mountinfo || enter "$file"; done
-if systemctl -q is-active docker.service 2>/dev/null || pidof dockerd >/dev/null; then
+if docker_runs; then
   ask() { timeout 5 docker "$@"; }
-  s networks; ask network ls --no-trunc --format '{{json .}}'
   boxes=$(ask ps -aq --no-trunc) || { s trouble; echo 'Docker does not answer'; boxes=; }
   [ -z "$boxes" ] || boxes=$(ask inspect -f '{{.State.Pid}} {"id":{{json .Id}},"name":{{json .Name}},
 "image":{{json .Config.Image}},"state":{{json .State.Status}},"mode":{{json .HostConfig.NetworkMode}},
@@ -38,7 +40,7 @@ if systemctl -q is-active docker.service 2>/dev/null || pidof dockerd >/dev/null
   done
 else s trouble; echo 'Docker does not run'
 fi
-s end
+s networks; cat; s end; }
 """
 
 

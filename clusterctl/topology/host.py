@@ -209,7 +209,9 @@ class HostMap:
         end = self.other_end(inside, link)
         outside, far = end or (None, None)
         bridge = outside.link(far.master) if outside and far and far.master else None
-        network = self._network(owner, link, bridge)
+        tunnelled = bool(outside and bridge and outside.inode != self.own and outside.vxlans)
+        kind = "overlay" if tunnelled else "bridge" if bridge else link.kind
+        network = self._network(owner, link, bridge, kind)
         return Attachment(
             container=name,
             interface=link,
@@ -244,12 +246,15 @@ class HostMap:
         ]
         return max(fits, key=lambda end: _akin(here, link, *end), default=None)
 
-    def _network(self, owner: Container, link: Link, bridge: Link | None) -> DockerNetwork | None:
-        """Return the network of an interface: Docker says it for its own, the bridge's name for the gateway's."""
+    def _network(self, owner: Container, link: Link, bridge: Link | None, kind: str) -> DockerNetwork | None:
+        """Return the network of an interface: Docker says it for its own, the bridge's name for the gateway's.
+
+        kind: the driver by the look of the links, for a network that Docker does not list while its store is down.
+        """
         by_name = {n.name: n for n in self.networks}
         for e in owner.endpoints:
             if (e.ip and e.ip in link.ips) or (e.mac and e.mac == link.mac):
-                return by_name.get(e.network, DockerNetwork(e.network, e.network_id, ""))
+                return by_name.get(e.network, DockerNetwork(e.network, e.network_id, kind))
         if bridge is None:
             return None
         return next((n for n in self.networks if bridge.name in (n.name, f"br-{n.id[:12]}")), None)
@@ -261,13 +266,14 @@ def _akin(here: Namespace, link: Link, there: Namespace, far: Link) -> bool:
     return any(bridge is not None and any(map(bridge.reaches, end.ips)) for bridge, end in pairs)
 
 
-def _of(space: Namespace, network: DockerNetwork) -> bool:
-    """Whether a namespace is the one that Docker made for an overlay."""
-    return network.driver == "overlay" and space.name.partition("-")[2] == network.id[:10]
-
-
 def overlays(host: HostMap) -> Iterator[tuple[Namespace, DockerNetwork | None]]:
-    """Return the namespaces that hold an overlay's bridge and VXLAN device, with Docker's network."""
+    """Return the namespaces that hold an overlay's bridge and VXLAN device, with Docker's network.
+
+    Docker names such a namespace after the beginning of the network's id.
+    """
+    joined = (e for c in host.containers for e in c.endpoints)
+    known = {e.network_id[:10]: DockerNetwork(e.network, e.network_id, "overlay", "global") for e in joined}
+    known |= {n.id[:10]: n for n in host.networks}
     for space in host.namespaces.values():
         if space.vxlans:
-            yield space, next((n for n in host.networks if _of(space, n)), None)
+            yield space, known.get(space.name.partition("-")[2])

@@ -79,12 +79,12 @@ def destination(start: End, target: End) -> tuple[str, str]:
     """Return the network that joins two ends and the target's address on it; without one, its likeliest address."""
     if target.space.inode == target.host.own:
         return "", target.host.address
-    theirs = {a.network: ips[0] for a in _attached(target) if (ips := a.interface.ips) and a.network}
+    attached = [a for a in _attached(target) if a.network and a.interface.ips]
+    theirs, drivers = {a.network: a.interface.ips[0] for a in attached}, {a.network: a.driver for a in attached}
     mine = {a.network for a in _attached(start)}
-    drivers = {n.name: n.driver for n in target.host.networks}
-    shared = [n for n in theirs if n in mine and (start.host.name == target.host.name or drivers.get(n) in ACROSS)]
+    shared = [n for n in theirs if n in mine and (start.host.name == target.host.name or drivers[n] in ACROSS)]
     # An overlay's containers are on docker_gwbridge besides, which keeps them apart.
-    shared.sort(key=lambda n: (n == "docker_gwbridge", drivers.get(n) not in ACROSS))
+    shared.sort(key=lambda n: (n == "docker_gwbridge", drivers[n] not in ACROSS))
     if shared:
         return shared[0], theirs[shared[0]]
     return "", next((ip for n, ip in theirs.items() if n != "docker_gwbridge"), next(iter(_ips(target)), ""))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from clusterctl.plan.command import Command
 from clusterctl.testing import Answer, FakeDoor
-from clusterctl.topology.host import HostMap, Namespace
+from clusterctl.topology.host import HostMap, Namespace, overlays
 from clusterctl.topology.links import Link, Tables, read
 from clusterctl.topology.topology import look, parse
 from recorded_hosts import ADDRESSES, text, topology
@@ -122,3 +122,11 @@ def test_without_docker_the_links_are_still_read() -> None:
     found = parse("docker1", "", f"{head}\x01 trouble\nDocker does not run\n\x01 end\n")
     assert (found.containers, found.trouble, rest != "") == ((), "Docker does not run", True)
     assert len(found.namespaces) == 10
+
+
+def test_a_network_that_docker_does_not_list_while_its_store_is_down_is_known_by_its_containers() -> None:
+    lines = [x for x in text("docker1").splitlines() if '"Name":"qyt_overlay"' not in x]
+    found = parse("docker1", ADDRESSES["docker1"], "\n".join(lines))
+    assert "qyt_overlay" not in {n.name for n in found.networks}
+    assert joined(found, "qyt1")[0] == ("eth0", "qyt_overlay", "overlay", "veth0", "br0")
+    assert [(space.name, network.name) for space, network in overlays(found)] == [("1-c709eadccb", "qyt_overlay")]
