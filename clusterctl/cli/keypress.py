@@ -21,7 +21,7 @@ def wait(stop: threading.Event) -> str:
     terminal = sys.stdin.fileno()
     before = termios.tcgetattr(terminal)
     try:
-        tty.setcbreak(terminal)
+        tty.setcbreak(terminal, termios.TCSANOW)
         while not stop.is_set():
             ready, _, _ = select.select([terminal], [], [], POLL)
             if ready:

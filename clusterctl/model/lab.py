@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     from clusterctl.model.playbook import Playbook
 
 LABEL = "clusterctl.lab"
-"""The label on everything in Docker that clusterctl made; its value is the lab's name."""
+"""The label on networks and containers that clusterctl made; its value is the lab's name."""
+
+IMAGE_LABEL = "clusterctl.image-of"
+"""The same on images. It is another one, as a container has the labels of its image, whoever runs it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -501,7 +501,10 @@ def check_together(inventory: Inventory, playbook: Playbook, text: str, file: st
     for name, container in playbook.containers.items():
         place = ("containers", name, "host")
         host = inventory.hosts.get(container.host)
-        if host is None:
+        if host is None and len(playbook.hosts) > len(inventory.hosts):
+            few = f"the playbook needs {len(playbook.hosts)}, the inventory has {len(inventory.hosts)}"
+            document.add(place, f"there is no host {shown(container.host)}: {few}", choices(inventory.hosts))
+        elif host is None:
             _check_known("host", container.host, inventory.hosts, place, document)
         elif Role.DOCKER not in host.roles:
             able = (h.name for h in inventory.hosts.values() if Role.DOCKER in h.roles)

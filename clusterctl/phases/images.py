@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from clusterctl.commands import docker
 from clusterctl.model.facts import ImageFacts
-from clusterctl.model.lab import LABEL
+from clusterctl.model.lab import IMAGE_LABEL, LABEL
 from clusterctl.plan import files
 from clusterctl.plan.action import Run
 from clusterctl.plan.phase import Noop, Section, steps
@@ -70,7 +70,7 @@ class ProvideImages:
             return Run(
                 host=host,
                 title=f"build {image.tag} from the host's busybox",
-                command=docker.build_busybox(image.tag, f"{LABEL}={lab.name}"),
+                command=docker.build_busybox(image.tag, f"{IMAGE_LABEL}={lab.name}"),
                 effect=effect,
             )
         if image.load:
@@ -95,7 +95,7 @@ class RemoveImages:
             noted = {n for n, of in found.records.items() if of == lab.name}
             of_others = {c.image for c in found.docker.containers.values() if c.labels.get(LABEL) != lab.name}
             images = found.docker.images
-            built = [t for i in images if i.labels.get(LABEL) == lab.name for t in i.tags]
+            built = [t for i in images if i.labels.get(IMAGE_LABEL) == lab.name for t in i.tags]
             came = [t for i in images for t in i.tags if t not in built and _noted(t) in noted and t not in of_others]
             yield from steps(
                 [docker.RemoveImage(host=host, title=f"remove image {t}", tag=t) for t in (*built, *came)],

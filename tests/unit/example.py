@@ -26,7 +26,7 @@ from clusterctl.model.facts import (
     Unit,
 )
 from clusterctl.model.inventory import load_inventory
-from clusterctl.model.lab import LABEL, Lab
+from clusterctl.model.lab import IMAGE_LABEL, LABEL, Lab
 from clusterctl.model.playbook import load_playbook
 from clusterctl.plan.action import Action
 from clusterctl.plan.phase import Noop, Phase
@@ -87,7 +87,7 @@ def _daemon(name: str) -> DockerFacts:
         advertise=f"{'10.1.90.1' if name == 'docker1' else '10.1.90.2'}:2375",
         networks={NETWORK: overlay, "docker_gwbridge": gateway},
         containers={me: container},
-        images=(ImageFacts(f"sha256:{name}", ("clusterctl/probe:1",), {LABEL: "ut"}),),
+        images=(ImageFacts(f"sha256:{name}", ("clusterctl/probe:1",), {IMAGE_LABEL: "ut"}),),
     )
 
 

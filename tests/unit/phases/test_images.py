@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from clusterctl.commands.docker import LoadImage, PullImage
 from clusterctl.model.facts import ContainerFacts, ImageFacts
-from clusterctl.model.lab import LABEL
+from clusterctl.model.lab import IMAGE_LABEL, LABEL
 from clusterctl.phases.images import ProvideImages, RemoveImages
 from example import NETWORK, after, both, changed, decide, finished, fresh, lab, reasons, titles, with_docker
 
@@ -61,8 +61,8 @@ def test_it_comes_out_as_foreseen() -> None:
 def test_down_removes_what_the_lab_built_and_leaves_what_others_did() -> None:
     more = (
         ImageFacts("1", ("nginx:1",)),
-        ImageFacts("2", ("x:1", "x:2"), {LABEL: "ut"}),
-        ImageFacts("3", ("y:1",), {LABEL: "other"}),
+        ImageFacts("2", ("x:1", "x:2"), {IMAGE_LABEL: "ut"}),
+        ImageFacts("3", ("y:1",), {IMAGE_LABEL: "other"}),
     )
     steps = decide(RemoveImages(), lab(), with_docker(finished(), "docker1", images=more))
     assert titles(steps) == ["docker1: remove image x:1", "docker1: remove image x:2", f"docker2: remove image {PROBE}"]
