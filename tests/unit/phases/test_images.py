@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from clusterctl.commands.docker import LoadImage, PullImage
 from clusterctl.model.facts import ContainerFacts, ImageFacts
-from clusterctl.model.lab import IMAGE_LABEL, LABEL
+from clusterctl.model.lab import IMAGE_LABEL
 from clusterctl.phases.images import ProvideImages, RemoveImages
 from example import NETWORK, after, both, changed, decide, finished, fresh, lab, reasons, titles, with_docker
 
@@ -30,7 +30,7 @@ def test_a_host_gets_the_images_of_its_own_containers() -> None:
 
 def test_a_built_image_carries_the_lab_s_label() -> None:
     (build, _) = decide(ProvideImages(), lab(), fresh())
-    assert build.command.argv[-2:] == (PROBE, f"{LABEL}=ut")
+    assert build.command.argv[-2:] == (PROBE, f"{IMAGE_LABEL}=ut")
 
 
 def test_an_image_is_pulled_or_loaded_as_the_playbook_says() -> None:
