@@ -55,6 +55,7 @@ format: $(VENV)/.dev  ## Format the code
 
 bench: system $(VENV)/.dev  ## Measure against raw parallel ssh; prints ratios
 	$(SUDO) $(VENV)/bin/python tests/bench/bench.py
+	$(SUDO) $(VENV)/bin/python tests/bench/lessons.py
 
 system:
 	@missing=; \

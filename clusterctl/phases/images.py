@@ -87,7 +87,7 @@ class RemoveImages:
     reads = frozenset({Section.DOCKER, Section.HOST})
 
     def plan(self, lab: Lab, facts: Facts) -> Iterator[Action | Noop]:
-        """Remove what carries the lab's label, and what it noted unless another's container is made of it."""
+        """Remove what carries the lab's label and what it noted, unless another's container is made of it."""
         for host, found in facts.hosts.items():
             if found.docker is None:
                 yield Noop(host, "no image of this lab")
@@ -95,7 +95,7 @@ class RemoveImages:
             noted = {n for n, of in found.records.items() if of == lab.name}
             of_others = {c.image for c in found.docker.containers.values() if c.labels.get(LABEL) != lab.name}
             images = found.docker.images
-            built = [t for i in images if i.labels.get(IMAGE_LABEL) == lab.name for t in i.tags]
+            built = [t for i in images if i.labels.get(IMAGE_LABEL) == lab.name for t in i.tags if t not in of_others]
             came = [t for i in images for t in i.tags if t not in built and _noted(t) in noted and t not in of_others]
             yield from steps(
                 [docker.RemoveImage(host=host, title=f"remove image {t}", tag=t) for t in (*built, *came)],

@@ -68,6 +68,12 @@ def test_down_removes_what_the_lab_built_and_leaves_what_others_did() -> None:
     assert titles(steps) == ["docker1: remove image x:1", "docker1: remove image x:2", f"docker2: remove image {PROBE}"]
 
 
+def test_down_leaves_a_built_image_that_another_s_container_is_made_of() -> None:
+    strange = ContainerFacts("9", "web", PROBE, "running", {IMAGE_LABEL: "ut"})
+    steps = decide(RemoveImages(), lab(), with_docker(finished(), "docker1", containers={"web": strange}))
+    assert titles(steps) == [f"docker2: remove image {PROBE}"]
+
+
 def test_down_removes_what_the_lab_brought_unless_another_has_a_container_of_it() -> None:
     wanted = two("aa:1", "org/bb:1", **{"aa:1": {"pull": "example.org/x:2"}, "org/bb:1": {"load": "b.tar"}})
     facts = after(decide(ProvideImages(), wanted, finished()), finished())
