@@ -62,14 +62,13 @@ def doctor(
     lab = wiring.load(inventory, playbook)
     access = Access(accept_host_keys, ask_password, ask_sudo_password)
     found = _look(lab, access, quiet=quiet)
-    mended: list[Action] = []
+    mended: list[Mended] = []
     if fix:
         if output is not options.Output.JSON:
             _print(found)
         found = _mend(lab, access, found, mended, yes=yes, quiet=quiet, verbose=verbose)
     if output is options.Output.JSON:
-        done = [{"host": a.host, "title": a.title, "shell": a.shell()} for a in mended]
-        render.document(lab=lab.name, **found.document(), fixed=done)
+        render.document(lab=lab.name, **found.document(), fixed=[m.document() for m in mended])
     elif not fix or mended:
         _print(found)
     if not found.healthy:
@@ -103,7 +102,7 @@ def _look(lab: Lab, access: Access, *, quiet: bool) -> Diagnosis:
 
 
 def _mend(
-    lab: Lab, access: Access, found: Diagnosis, mended: list[Action], *, yes: bool, quiet: bool, verbose: bool
+    lab: Lab, access: Access, found: Diagnosis, mended: list[Mended], *, yes: bool, quiet: bool, verbose: bool
 ) -> Diagnosis:
     """Mend cause after cause, as long as each has a remedy that harms nothing and the user consents."""
     from clusterctl.cli import wiring
@@ -123,7 +122,7 @@ def _mend(
             _announce(lab.name, remedies.actions, yes=yes)
             with shown_work(session, verbose=verbose, quiet=quiet) as listener:
                 _carry_out(session, remedies, listener)
-        mended += remedies.actions
+        mended.append(Mended(cause, remedies.actions))
         found = _until_it_heals(lab, access, key, quiet=quiet)
     return found
 
@@ -146,6 +145,21 @@ class Remedies:
 
     actions: tuple[Action, ...]
     completes: bool
+
+
+@dataclass(frozen=True)
+class Mended:
+    """A cause, and what was done about it."""
+
+    cause: Judged
+    actions: tuple[Action, ...]
+
+    def document(self) -> dict[str, Any]:
+        """Return it as a JSON-able dict."""
+        from clusterctl.checks.layers.diagnosis import document
+
+        done = [{"host": a.host, "title": a.title, "shell": a.shell()} for a in self.actions]
+        return {"cause": document(self.cause), "actions": done}
 
 
 def _safe(found: Diagnosis) -> list[Action]:

@@ -61,6 +61,14 @@ def set_hostname(name: str) -> Command:
     return command("hostnamectl", "set-hostname", name)
 
 
+def how_it_runs(unit: str) -> Command:
+    """Say in two words how a unit is, and the kernel's letter for its main process ("T": stopped)."""
+    text = """a=$(systemctl is-active "$1"); p=$(systemctl show -p MainPID --value "$1")
+t=$(sed 's/.*) //; s/ .*//' "/proc/$p/stat" 2>/dev/null); echo "$a" "${t:--}"
+"""
+    return script(text, unit, root=False, within=5)
+
+
 def go_on(unit: str) -> Command:
     """Let a service's processes run on that somebody has stopped (SIGSTOP)."""
     return command("systemctl", "kill", "--signal=CONT", unit)

@@ -114,7 +114,7 @@ class Anatomy:
     """Everything of one host. paths: how the kernel goes to each peer's address, in `ip route get`'s words.
 
     logs, starts: the lines by unit that may tell something: the latest ones, and those of its last start.
-    containers: None where Docker did not say within its time.
+    containers: None where Docker did not say within its time. pids: of every process that was there.
     """
 
     namespaces: Mapping[str, Namespace] = field(default_factory=dict)
@@ -125,6 +125,7 @@ class Anatomy:
     logs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     starts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     containers: Mapping[str, Inside] | None = None
+    pids: frozenset[int] = frozenset()
 
     @property
     def host(self) -> Namespace:
@@ -175,6 +176,7 @@ def parse(text: str) -> Anatomy:
         logs={name[4:]: tuple(lines) for name, lines in last.items() if name.startswith("log ")},
         starts={name[6:]: tuple(lines) for name, lines in last.items() if name.startswith("start ")},
         containers=containers,
+        pids=frozenset(int(p) for line in last.get("pids", ()) for p in line.split() if p.isdigit()),
     )
 
 

@@ -35,6 +35,8 @@ def judge(lab: Lab, survey: Survey) -> Iterator[Judged]:
         anatomy = survey.anatomy(container.host)
         inside = (anatomy.containers or {}).get(container.name) if anatomy else None
         fault = _state(lab, survey, container, daemon.containers.get(container.name), inside)
+        if fault is None and inside and anatomy and anatomy.pids and inside.pid not in anatomy.pids:
+            fault = _lifeless(container, inside)
         faults = [fault] if fault else []
         if fault is None and inside and anatomy:
             faults = list(_inside(lab, survey, container, inside, anatomy.sandbox(container.name)))
@@ -85,6 +87,18 @@ def _state(
         safe = [start] if found.state in ("exited", "created") else []
         return JUDGE.fault("container-stopped", name, expected, seen, f"{host}: docker start {name}", shown, safe=safe)
     return _networks(container, found, shown)
+
+
+def _lifeless(container: Container, inside: Inside) -> Judged:
+    """Tell of a container that Docker holds for running after its processes were ended behind its back."""
+    name, host = container.name, container.host
+    shown = Evidence(host, f"ls -d /proc/{inside.pid}", "No such file or directory")
+    says = Evidence(
+        host, f"docker inspect -f '{{{{.State.Status}}}} {{{{.State.Pid}}}}' {name}", f"running {inside.pid}"
+    )
+    seen = f"Docker holds {name} on {host} for running, and its process {inside.pid} is gone"
+    hint = f"{host}: docker rm -f {name}; then {UP}"
+    return JUDGE.fault("container-lifeless", name, f"{name} runs on {host}", seen, hint, says, shown)
 
 
 def _networks(container: Container, found: ContainerFacts, shown: Evidence) -> Judged | None:

@@ -71,10 +71,10 @@ class Diagnosis:
         cause = self.cause
         return {
             "healthy": self.healthy,
-            "cause": _document(cause) if cause else None,
-            "also": [_document(j) for j in self.also()],
+            "cause": document(cause) if cause else None,
+            "also": [document(j) for j in self.also()],
             "layers": [{"layer": str(layer), "state": self.state(layer)} for layer in Layer],
-            "findings": [_document(j) for j in self.judged],
+            "findings": [document(j) for j in self.judged],
             "seconds": round(self.seconds, 3),
         }
 
@@ -89,7 +89,8 @@ class Diagnosis:
         return str(max((j.finding.severity for j in self.of(layer)), key=lambda s: s.rank, default=Severity.OK))
 
 
-def _document(judged: Judged) -> dict[str, Any]:
+def document(judged: Judged) -> dict[str, Any]:
+    """Return a finding with what mends it as a JSON-able dict."""
     finding = judged.finding
     return {
         "layer": str(finding.layer),
@@ -120,9 +121,12 @@ class Doctor:
         survey, judged = self.look()
         if any(_counts(j) for j in judged):
             time.sleep(PAUSE)
-            again, second = self.look()
-            survey, judged = again, _twice(judged, second)
-            judged = self._deepened(survey, judged)
+            # What was measured has been measured twice already; what was read is read once more.
+            survey = replace(self._read(), between=survey.between, answers=survey.answers)
+            second = _settled(upgraded(judge(self.lab, survey)))
+            if not any(_counts(j) for j in second):
+                survey, second = self.look()
+            judged = self._deepened(survey, _twice(judged, second))
         looked = tuple(
             layer
             for layer in Layer
@@ -131,10 +135,13 @@ class Doctor:
         )
         return Diagnosis(self.lab.name, judged, looked, time.monotonic() - started)
 
+    def _read(self) -> Survey:
+        return read(self.lab, self.absent(), self.host_facts, self.doors)
+
     def look(self) -> tuple[Survey, tuple[Judged, ...]]:
         """Read the layers that are cheap; send packets only where no host is broken, and between containers only
         where nothing is: a ping can mend what it asks about."""
-        survey = read(self.lab, self.absent(), self.host_facts, self.doors)
+        survey = self._read()
         judged = upgraded(judge(self.lab, survey))
         broken = [j.finding.layer for j in judged if _counts(j)]
         if Layer.HOST in broken:

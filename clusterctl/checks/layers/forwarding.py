@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from clusterctl.checks.hosts.firewall import DOCKERS
@@ -171,7 +170,7 @@ def _sizes(host: Host, anatomy: Anatomy, name: str, space: Namespace, here: list
         link = inside.with_mac(container.networks[name][1]) if inside else None
         if inside and link:
             way.append((link, inside, container.name))
-    size = Counter(x.mtu for x, _, _ in way).most_common(1)[0][0]
+    size = max(x.mtu for x, _, _ in way)  # a bridge follows the smallest of its ports by itself
     for link, where, whose in way:
         if link.mtu < size:
             shown = Evidence(host.name, f"{_enter(where)} ip link show {link.name}", f"{link.name} mtu {link.mtu}")

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from clusterctl.commands import systemd
 from clusterctl.commands.anatomy import read_anatomy
-from clusterctl.model.errors import ClusterctlError
+from clusterctl.model.errors import ClusterctlError, HostError
 from clusterctl.model.facts import DockerFacts, Facts, HostFacts
 from clusterctl.model.inventory import Role
-from clusterctl.plan.command import command
 from clusterctl.plan.together import side_by_side
 from clusterctl.topology import anatomy
 from clusterctl.topology.anatomy import Anatomy
@@ -108,18 +108,22 @@ def _together(found: Mapping[tuple[str, str], Any], absent: Mapping[str, str]) -
 
 def _daemon(doors: Doors, host: str) -> DockerFacts | None:
     door = doors(host)
-    # A daemon that does not run would be started by the question.
-    active = door.run(command("systemctl", "is-active", DOCKER, root=False, within=5, ok=(0, 3, 4)))
-    return door.docker.facts() if active.stdout.strip() == "active" else None
+    # A daemon that does not run would be started by the question; one that is halted would never answer it.
+    active, _, state = door.run(systemd.how_it_runs(DOCKER)).expect("ask for Docker's state").stdout.partition(" ")
+    if state.strip() == "T":
+        raise HostError(host, "its process is halted")
+    return door.docker.facts() if active == "active" else None
 
 
 def _member(doors: Doors, host: str) -> tuple[MemberStatus | str, MemberHealth]:
     door = doors(host)
+    health = door.etcd.health()
+    if "timed out" in health.reason:
+        return f"etcd does not answer: {health.reason}", health
     try:
-        status: MemberStatus | str = door.etcd.status()
+        return door.etcd.status(), health
     except ClusterctlError as error:
-        status = error.message.removeprefix(f"{door.host}: ")
-    return status, door.etcd.health()
+        return error.message.removeprefix(f"{door.host}: "), health
 
 
 def _anatomy(lab: Lab, host: Host, doors: Doors) -> Anatomy:
