@@ -8,6 +8,8 @@ NS = "nsenter --net=$(grep -o '/run/docker/netns/[0-9]*-[0-9a-f]*' /proc/self/mo
 
 KILL_ETCD = "systemctl kill --signal=KILL clusterctl-etcd; systemctl stop clusterctl-etcd"
 
+DROP_IN = "/etc/systemd/system/docker.service.d/clusterctl.conf"
+
 WRONG_DATE = r"""'#!/bin/sh\n[ "$1" = +%%s.%%N ] && exec /bin/date -d "2 hours ago" "$@"\nexec /bin/date "$@"\n'"""
 """What says another time: the clock itself is the machine's, and every host's."""
 
@@ -377,11 +379,18 @@ FAULTS = (
         "dockerd started before the store",
         (
             *on("docker1", KILL_ETCD),
-            *on("docker2", KILL_ETCD, "systemctl kill --signal=KILL docker", "sleep 0.3", "systemctl start docker"),
+            *on(
+                "docker2",
+                KILL_ETCD,
+                # Otherwise Docker's start waits for etcd's.
+                f"mv {DROP_IN} /run/drop-in; systemctl daemon-reload",
+                "systemctl kill --signal=KILL docker; sleep 0.3; systemctl start docker",
+                f"mv /run/drop-in {DROP_IN}; systemctl daemon-reload",
+            ),
             *on("docker1", "systemctl start --no-block clusterctl-etcd"),
             *on("docker2", "systemctl start clusterctl-etcd"),
         ),
-        (),
+        on("docker2", "systemctl restart docker"),
         "dockerd",
         "blind-start",
         "docker2",
