@@ -60,7 +60,7 @@ docker_on_store() {
  \"cluster-store-opts\": {\"kv.cacertfile\": \"/etc/clusterctl/pki/ca.crt\", \"kv.certfile\": \"/etc/clusterctl/pki/docker.crt\", \"kv.keyfile\": \"/etc/clusterctl/pki/docker.key\"}}
 X
     systemctl stop docker; systemctl start docker
-    d=\$(mktemp -d); mkdir -p \$d/bin; cp /bin/busybox \$d/bin; for a in \$(busybox --list); do ln -sf busybox \$d/bin/\$a; done
+    d=\$(mktemp -d); mkdir -p \$d/bin; cp /bin/busybox \$d/bin; for a in \$(busybox --list); do [ \$a = busybox ] || ln -s busybox \$d/bin/\$a; done
     tar -C \$d -c . | docker import -c 'CMD [\"/bin/sleep\", \"100000\"]' - probe:1 >/dev/null; rm -rf \$d
     for i in \$(seq 100); do docker info 2>/dev/null | grep -q 'Cluster Store' && break; sleep 0.05; done"
 }
