@@ -25,6 +25,7 @@ LESSONS = (
     "none",
     "container",
     "overlay",
+    "overlay-attach",
     "overlay-isolated",
     "overlay-three",
 )
