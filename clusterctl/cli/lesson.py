@@ -73,9 +73,9 @@ def lesson(
     from clusterctl.model.errors import InputError
 
     as_json = output is options.Output.JSON
+    lab = wiring.load(inventory, Path(name))
     if not yes and not as_json and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise InputError("a lesson waits for keys, and there is no terminal", hint="add --yes to walk through at once")
-    lab = wiring.load(inventory, Path(name))
     access = Access(accept_host_keys, ask_password, ask_sudo_password)
     started = time.monotonic()
     with wiring.session(lab, f"lesson {lab.playbook.name}", changes=True, access=access, strict=True) as session:

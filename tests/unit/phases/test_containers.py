@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from clusterctl.model.facts import ContainerFacts, Endpoint, Facts
-from clusterctl.model.lab import LABEL
+from clusterctl.model.lab import LABEL, Lab
 from clusterctl.model.playbook import Attachment
 from clusterctl.phases.containers import SPEC, ClearContainers, RemoveContainers, RunContainers, digest
 from clusterctl.plan.action import Action
@@ -163,3 +163,48 @@ def test_a_container_of_the_same_name_elsewhere_is_foreseen_to_stay() -> None:
     facts = with_docker(finished(), "docker2", containers=dict(finished().hosts["docker1"].docker.containers))
     (first, *_) = decide(RemoveContainers(), lab(), facts)
     assert set(first.predict(facts).hosts["docker2"].docker.containers) == {"qyt1"}
+
+
+def leaning(**mode: object) -> Lab:
+    containers = {
+        "second": {"host": "docker1", "network_mode": "container:first"},
+        "third": {"host": "docker1", "network_mode": "bridge", "links": ["first"]},
+        "first": {"host": "docker1", "network_mode": "bridge", **mode},
+    }
+    return lab(containers=containers)
+
+
+def nothing() -> Facts:
+    return with_docker(with_docker(finished(), "docker1", containers={}), "docker2", containers={})
+
+
+def test_what_leans_on_another_runs_after_it_and_comes_out_as_foreseen() -> None:
+    wanted = leaning()
+    found = steps(nothing(), wanted)
+    assert titles(found) == [f"docker1: run container {n}" for n in ("first", "second", "third")]
+    assert found[1].shell().startswith("docker run --detach --name second --network container:first")
+    assert "--network bridge --link first:first" in found[2].shell()
+    assert titles(steps(after(found, nothing()), wanted)) == []
+
+
+def test_what_leans_on_one_that_is_made_anew_is_made_anew_after_it() -> None:
+    built = after(steps(nothing(), leaning()), nothing())
+    assert titles(steps(built, leaning(publish=["80:80"]))) == [
+        "docker1: remove container first, which is other than the playbook says",
+        "docker1: remove container second, which leans on first",
+        "docker1: remove container third, which leans on first",
+        *(f"docker1: run container {n}" for n in ("first", "second", "third")),
+    ]
+    daemon = built.hosts["docker1"].docker
+    without = with_docker(built, "docker1", containers={k: v for k, v in daemon.containers.items() if k != "first"})
+    assert titles(steps(without, leaning()))[:2] == [
+        "docker1: remove container second, which leans on first",
+        "docker1: remove container third, which leans on first",
+    ]
+
+
+def test_a_container_on_a_network_that_is_made_anew_is_made_anew() -> None:
+    other = lab(networks={NETWORK: {"driver": "overlay", "subnet": "10.10.11.0/24"}})
+    assert titles(decide(ClearContainers(), other, finished())) == [
+        f"docker{i}: remove container qyt{i}, whose network {NETWORK} is made anew" for i in (1, 2)
+    ]

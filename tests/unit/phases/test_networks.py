@@ -6,7 +6,7 @@ import pytest
 from clusterctl.model.errors import Refused
 from clusterctl.model.facts import Endpoint, Facts
 from clusterctl.model.lab import LABEL
-from clusterctl.phases.networks import GATEWAY_BRIDGE, CreateNetworks, NetworkSeen, RemoveNetworks
+from clusterctl.phases.networks import GATEWAY_BRIDGE, ClearNetworks, CreateNetworks, NetworkSeen, RemoveNetworks
 from clusterctl.testing import FakeDoor
 from example import NETWORK, after, both, changed, decide, finished, fresh, lab, reasons, titles, with_docker
 
@@ -152,3 +152,21 @@ def test_down_keeps_networks_that_are_not_the_lab_s() -> None:
     steps = decide(RemoveNetworks(), lab(), networks(networks(finished(), "docker1", **{NETWORK: strange}), "docker2"))
     assert titles(steps) == []
     assert reasons(steps) == both("no network of this lab")
+
+
+def test_another_playbook_s_network_goes_before_the_new_one_comes() -> None:
+    other = lab(networks={"mine": {"driver": "bridge", "subnet": "10.30.1.0/24"}}, containers={})
+    facts = finished()
+    cleared = decide(ClearNetworks(), other, facts)
+    assert titles(cleared)[-1] == f"docker1: remove network {NETWORK}, which is not in the playbook"
+    facts = after(cleared, facts)
+    assert all(NETWORK not in f.docker.networks for f in facts.hosts.values()), "it is foreseen to go from every host"
+    assert titles(decide(ClearNetworks(), other, facts)) == []
+
+
+def test_a_network_that_changed_goes_and_one_that_fits_stays() -> None:
+    assert titles(decide(ClearNetworks(), lab(), finished())) == []
+    changed = lab(networks={NETWORK: {"driver": "overlay", "subnet": "10.10.11.0/24"}})
+    assert titles(decide(ClearNetworks(), changed, finished()))[-1] == (
+        f"docker1: remove network {NETWORK}, which is other than the playbook says"
+    )
