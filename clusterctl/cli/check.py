@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -20,11 +20,6 @@ if TYPE_CHECKING:
     from clusterctl.model.report import Report
     from clusterctl.plan.runner import Listener
 
-Hosts = Annotated[
-    str,
-    typer.Option("--hosts", envvar="CLUSTERCTL_HOSTS", help="Hosts by name, with commas; all of them by default."),
-]
-
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -34,7 +29,7 @@ def register(app: typer.Typer) -> None:
 def check(
     playbook: options.Playbook = None,
     inventory: options.Inventory = options.INVENTORY,
-    hosts: Hosts = "",
+    hosts: options.Hosts = "",
     output: options.OutputAs = options.Output.TABLE,
     strict: options.Strict = False,
     accept_host_keys: options.AcceptHostKeys = False,
@@ -48,9 +43,10 @@ def check(
     """
     from clusterctl.cli import render, wiring
     from clusterctl.cli.access import Access
+    from clusterctl.cli.chosen import with_hosts
     from clusterctl.cli.progress import shown
 
-    lab = _chosen(wiring.load(inventory, playbook), hosts)
+    lab = with_hosts(wiring.load(inventory, playbook), hosts)
     access = Access(accept_host_keys, ask_password, ask_sudo_password)
     with wiring.session(lab, "check", changes=False, access=access) as session, shown(quiet=quiet) as listener:
         found = survey(session, listener)
@@ -60,20 +56,6 @@ def check(
         _print(lab, found)
     if not found.holds(strict=strict):
         raise typer.Exit(1)
-
-
-def _chosen(lab: Lab, names: str) -> Lab:
-    """Return the lab with these hosts alone."""
-    from dataclasses import replace
-
-    from clusterctl.model.errors import InputError
-
-    known = lab.inventory.hosts
-    chosen = [n.strip() for n in names.split(",") if n.strip()] or list(known)
-    if unknown := [n for n in chosen if n not in known]:
-        raise InputError(f"not in the inventory: {', '.join(unknown)}", hint=f"its hosts: {', '.join(known)}")
-    left = {name: host for name, host in known.items() if name in chosen}
-    return replace(lab, inventory=lab.inventory.model_copy(update={"hosts": left}))
 
 
 def survey(session: Session, listener: Listener) -> Report:

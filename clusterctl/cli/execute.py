@@ -13,10 +13,6 @@ from clusterctl.cli import options
 if TYPE_CHECKING:
     from clusterctl.plan.command import Result
 
-Hosts = Annotated[
-    str,
-    typer.Option("--hosts", envvar="CLUSTERCTL_HOSTS", help="Hosts by name, with commas; all of them by default."),
-]
 Timeout = Annotated[
     float, typer.Option("--timeout", min=1, envvar="CLUSTERCTL_TIMEOUT", help="Seconds after which it is ended.")
 ]
@@ -30,7 +26,7 @@ def register(app: typer.Typer) -> None:
 def execute(
     command: Annotated[list[str], typer.Argument(help="The command, after “--”; for a shell: -- sh -c '…'.")],
     inventory: options.Inventory = options.INVENTORY,
-    hosts: Hosts = "",
+    hosts: options.Hosts = "",
     root: Annotated[
         bool, typer.Option("--root", help="As root, through sudo where the login user is another.")
     ] = False,
@@ -44,16 +40,12 @@ def execute(
     """Run a command on the hosts, side by side; each line is prefixed with its host. Exits with the highest code."""
     from clusterctl.cli import render, wiring
     from clusterctl.cli.access import Access
-    from clusterctl.model.errors import ClusterctlError, HostsFailed, InputError
+    from clusterctl.cli.chosen import hosts_of
+    from clusterctl.model.errors import ClusterctlError, HostsFailed
     from clusterctl.plan.command import Command
 
     lab = wiring.load_hosts(inventory)
-    chosen = [h.strip() for h in hosts.split(",") if h.strip()] or list(lab.inventory.hosts)
-    unknown = [h for h in chosen if h not in lab.inventory.hosts]
-    if unknown:
-        raise InputError(
-            f"not in the inventory: {', '.join(unknown)}", hint=f"its hosts: {', '.join(lab.inventory.hosts)}"
-        )
+    chosen = hosts_of(lab, hosts)
     results: dict[str, Result] = {}
     errors: dict[str, ClusterctlError] = {}
     access = Access(accept_host_keys, ask_password, ask_sudo_password)

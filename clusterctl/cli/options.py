@@ -55,6 +55,10 @@ Playbook = Annotated[
         show_default=False,
     ),
 ]
+Hosts = Annotated[
+    str,
+    typer.Option("--hosts", envvar="CLUSTERCTL_HOSTS", help="Hosts by name, with commas; all of them by default."),
+]
 OutputAs = Annotated[
     Output, typer.Option("-o", "--output", envvar="CLUSTERCTL_OUTPUT", help="A table, or one JSON document.")
 ]

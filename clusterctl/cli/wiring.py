@@ -27,7 +27,7 @@ from clusterctl.plan.runner import Runner
 from clusterctl.providers.registry import provider as find_provider
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from clusterctl.model.errors import HostKey
     from clusterctl.plan.door import Door
@@ -245,9 +245,12 @@ class Session:
             stop=self.stop,
         )
 
-    def reader(self, *, tolerant: bool = False) -> FactsReader:
-        """Return a reader of the lab's facts; a tolerant one notes hosts that are not there or do not answer."""
-        from clusterctl.networks import devices
+    def reader(self, *, tolerant: bool = False, devices: Sequence[str] = ()) -> FactsReader:
+        """Return a reader of the lab's facts; a tolerant one notes hosts that are not there or do not answer.
+
+        devices: what the kernels are asked for besides what the playbook needs.
+        """
+        from clusterctl.networks import devices_of
         from clusterctl.phases import HOST_FILES, HOST_UNITS, MEMBER_UNIT
         from clusterctl.remote.reader import FactsReader
 
@@ -260,7 +263,7 @@ class Session:
             present=(lambda: self.provider.present(self.lab)) if tolerant else None,
             tolerant=tolerant,
             member_unit=MEMBER_UNIT,
-            devices=devices(self.lab.playbook),
+            devices=tuple(dict.fromkeys((*devices_of(self.lab.playbook), *devices))),
         )
 
     @functools.cached_property

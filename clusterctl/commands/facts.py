@@ -40,7 +40,7 @@ s disk; df -Pm /var/lib | tail -n 1
 s ip; ip -o -4 addr show; s links; ip -o link show; s routes; ip -4 route show
 s listen; ss -Hlntup 2>/dev/null || ss -lntup
 s tools; for t in docker dockerd etcd etcdctl tcpdump nsenter bridge busybox hostnamectl apt-get iptables sysctl \
-  update-ca-certificates apparmor_parser; do command -v $t >/dev/null 2>&1 && echo $t; done
+  update-ca-certificates apparmor_parser iperf3; do command -v $t >/dev/null 2>&1 && echo $t; done
 [ ! -d /sys/kernel/security/apparmor ] || ! grep -q Y /sys/module/apparmor/parameters/enabled || echo kernel:apparmor
 getent passwd etcd >/dev/null && echo user:etcd
 [ -z "$devices" ] || { @HAS@ for d in $devices; do echo "device:${d%:*} $(has "${d%:*}" "${d#*:}")"; done; }

@@ -147,6 +147,11 @@ class Cluster(Value):
         default="",
         description="The subnet that the cluster addresses are in, for networks that share it; known unless `ssh`.",
     )
+    range: Annotated[Subnet, OrEmpty] = Field(
+        default="",
+        description="The part of that subnet that nothing else uses, for containers that share it; must be said with "
+        "`ssh`, the upper half elsewhere.",
+    )
     etcd: Tarball | None = Field(
         default=None, description="etcd 3.4 or 3.5 as released, for hosts that have no etcd; otherwise a package."
     )
@@ -305,7 +310,9 @@ def _check_roles(hosts: Mapping[str, Host], document: Document) -> None:
 
 
 def _check_underlay(written: InventoryFile, hosts: Mapping[str, Host], document: Document) -> None:
-    subnet = written.cluster.subnet
+    subnet, part = written.cluster.subnet, written.cluster.range
+    if part and subnet and not IPv4Network(part).subnet_of(IPv4Network(subnet)):
+        document.add(("cluster", "range"), f"{part} is not in {subnet} (cluster.subnet)")
     if not subnet:
         return
     if written.provider is ProviderName.LOCAL:

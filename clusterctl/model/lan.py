@@ -162,18 +162,21 @@ def _settled(network: Network, inventory: Inventory, document: Document) -> Netw
         if network.gateway and (why := inside(network.gateway, subnet)):
             document.add((*place, "gateway"), f"{why}, where the hosts are")
     hosts = _hosts_in(subnet, inventory)
+    part = network.range or (inventory.cluster.range if subnet == inventory.underlay else "")
+    if part and not network.range:
+        _check_range(part, subnet, place, document)
     if hosts and network.vlan:
         message = f"contains {hosts[0]}, an address of a host, which is not in VLAN {network.vlan}"
         document.add((*place, "subnet"), message)
-    if hosts and not network.range and inventory.provider is ProviderName.SSH:
+    if hosts and not part and inventory.provider is ProviderName.SSH:
         message = f"is missing: which addresses of {subnet} are free, only you know"
-        document.add((*place, "range"), message, "a part of it that nothing else uses")
+        document.add((*place, "range"), message, "a part of it, here or as cluster.range in the inventory")
     whole = IPv4Network(subnet)
     return network.model_copy(
         update={
             "subnet": subnet,
             "gateway": network.gateway or _gateway(whole, inventory),
-            "range": network.range or str(list(whole.subnets())[1]),
+            "range": part or str(list(whole.subnets())[1]),
         }
     )
 

@@ -43,7 +43,7 @@ class Driver(Protocol):
 DRIVERS: dict[str, Driver] = {"overlay": Overlay(), "bridge": Bridge(), "macvlan": Macvlan(), "ipvlan": Ipvlan()}
 
 
-def devices(playbook: Playbook) -> tuple[str, ...]:
+def devices_of(playbook: Playbook) -> tuple[str, ...]:
     """Return the kinds of devices that the playbook's networks need and that not every kernel has."""
     found = [d for n in playbook.networks.values() for d in DRIVERS[n.driver].devices(n)]
     return tuple(dict.fromkeys(found))

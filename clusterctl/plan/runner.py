@@ -100,7 +100,7 @@ class Runner(Generic[Wanted]):
         facts = Facts()
         self.fresh = frozenset()
         for phase in phases:
-            self._check_stop(phase.title)
+            self.check_stop(phase.title)
             started = time.monotonic()
             self.listener.phase_started(phase.title)
             if phase.reads - self.fresh:
@@ -166,7 +166,8 @@ class Runner(Generic[Wanted]):
                 error.exit_code = ClusterctlError.exit_code
             raise
 
-    def _check_stop(self, at: str) -> None:
+    def check_stop(self, at: str) -> None:
+        """Raise Interrupted once `stop` is set. at: what would come next."""
         if self.stop.is_set():
             raise Interrupted(
                 f"stopped before: {at} ({self.done} actions done)", hint="the same command goes on from here"
@@ -176,11 +177,11 @@ class Runner(Generic[Wanted]):
         done: dict[str, None] = {}
         for turn in sorted({a.turn for a in actions}):
             done |= self._take_turn(title, [a for a in actions if a.turn == turn], done)
-        self._check_stop(f"the phase after {title!r}")
+        self.check_stop(f"the phase after {title!r}")
 
     def _take_turn(self, title: str, actions: Sequence[Action], before: Iterable[str]) -> dict[str, None]:
         """Carry out what is of one turn, the hosts side by side. Returns the hosts that did something."""
-        self._check_stop(f"the next turn of {title!r}")
+        self.check_stop(f"the next turn of {title!r}")
         lanes: dict[str, list[Action]] = {}
         for action in actions:
             lanes.setdefault(action.host, []).append(action)

@@ -39,7 +39,7 @@ expect:
 @pytest.fixture(scope="module")
 def wire(tmp_path_factory):
     """Two hosts with the macvlan lesson on them."""
-    made = labs.Lab(tmp_path_factory.mktemp("wire"), "ltw", "10.1.86")
+    made = labs.Lab(tmp_path_factory.mktemp("wire"), "ltw", "10.1.130")
     made.first = made.cli("up", str(MACVLAN))
     yield made
     made.cli("down", "--yes")
@@ -79,14 +79,14 @@ def test_the_lesson_holds_and_each_host_gives_addresses_of_its_own(wire):
     assert "nobody there has that address" in outcome(found, "from_host", "docker1 → mac1")[1]
     assert "on eth0: 02:42" in outcome(found, "framed", "mac1 → mac2")[1]
     assert [address(wire, h, c) for h, c in (("docker1", "mac1"), ("docker2", "mac2"))] == [
-        "10.1.86.128",
-        "10.1.86.160",
+        "10.1.130.128",
+        "10.1.130.160",
     ]
     assert "nothing to do" in wire.cli("up", str(MACVLAN)).stdout
 
 
 def test_another_mac_than_the_container_s_is_seen_on_the_wire(wire):
-    own, other = "02:42:0a:01:56:80", "02:42:0a:01:56:77"
+    own, other = "02:42:0a:01:82:80", "02:42:0a:01:82:77"
     set_to = "ip link set eth0 address "
     with broken(wire, "docker1", inside("mac1", set_to + other), inside("mac1", set_to + own)):
         found = findings(wire, check=1)
@@ -97,7 +97,7 @@ def test_a_way_around_the_parent_makes_the_host_reach_its_container(wire):
     at = address(wire, "docker1", "mac1")
     shim = (
         "ip link add shim link eth0 type macvlan mode bridge && ip link set shim up && "
-        f"ip addr add 10.1.86.99/32 dev shim && ip route add {at} dev shim"
+        f"ip addr add 10.1.130.99/32 dev shim && ip route add {at} dev shim"
     )
     with broken(wire, "docker1", shim, "ip link del shim"):
         severity, seen = outcome(findings(wire, check=1), "from_host", "docker1 → mac1")
@@ -106,13 +106,13 @@ def test_a_way_around_the_parent_makes_the_host_reach_its_container(wire):
 
 def test_silence_for_another_reason_proves_nothing(wire):
     at = address(wire, "docker1", "mac1")
-    with broken(wire, "docker1", f"ip route add {at} via 10.1.86.2", f"ip route del {at}"):
+    with broken(wire, "docker1", f"ip route add {at} via 10.1.130.2", f"ip route del {at}"):
         severity, seen = outcome(findings(wire, check=1), "from_host", "docker1 → mac1")
     assert severity != "ok", seen
 
 
 def test_a_container_that_is_off_the_wire_is_reached_by_nobody(wire):
-    back = f"{inside('mac1', 'ip link set eth0 up')} && {inside('mac1', 'ip route add default via 10.1.86.254')}"
+    back = f"{inside('mac1', 'ip link set eth0 up')} && {inside('mac1', 'ip route add default via 10.1.130.254')}"
     with broken(wire, "docker1", inside("mac1", "ip link set eth0 down"), back):
         found = findings(wire, check=1)
     assert outcome(found, "from_host", "docker2 → mac1")[0] == "failed"

@@ -55,6 +55,14 @@ def test_hosts_of_others_must_say_their_subnet_and_what_of_it_is_free() -> None:
     assert (network.gateway, network.range) == ("10.1.1.3", "10.1.1.64/27"), "the first address that no host has"
 
 
+def test_the_inventory_can_say_what_is_free_for_every_playbook() -> None:
+    known = {**SSH, "cluster": {"subnet": "10.1.1.0/24", "range": "10.1.1.64/27"}}
+    assert settled({"subnet": CLUSTER}, known).networks["wire"].range == "10.1.1.64/27"
+    assert settled({"subnet": "10.9.0.0/24"}, known).networks["wire"].range == "10.9.0.128/25"
+    with pytest.raises(InputError, match=r"10\.9\.0\.0/27 is not in 10\.1\.1\.0/24 \(cluster\.subnet\)"):
+        inventory({**SSH, "cluster": {"subnet": "10.1.1.0/24", "range": "10.9.0.0/27"}})
+
+
 def test_a_network_of_its_own_on_the_wire_needs_no_range() -> None:
     network = settled({"subnet": "10.9.0.0/24", "vlan": 10}, SSH).networks["wire"]
     assert (network.gateway, network.range) == ("10.9.0.1", "10.9.0.128/25")

@@ -12,7 +12,7 @@ from clusterctl.commands.kernel import Feature
 from clusterctl.model.facts import DockerFacts, HostFacts, NetworkFacts
 from clusterctl.model.lab import LABEL
 from clusterctl.model.playbook import check_together, load_playbook
-from clusterctl.networks import DRIVERS, devices
+from clusterctl.networks import DRIVERS, devices_of
 from clusterctl.phases.networks import ClearNetworks, CreateNetworks
 from example import after, decide, fresh, lab, titles, with_docker
 
@@ -138,6 +138,6 @@ def test_a_kernel_without_the_devices_is_a_reason_to_refuse(network: dict, has: 
 
 
 def test_kernels_are_asked_for_what_the_playbook_needs_alone() -> None:
-    assert devices(lab().playbook) == ()
-    assert devices(wanted().playbook) == ("macvlan",)
-    assert devices(wanted({"driver": "ipvlan", "subnet": "10.9.0.0/24", "vlan": 10}).playbook) == ("ipvlan", "8021q")
+    assert devices_of(lab().playbook) == ()
+    assert devices_of(wanted().playbook) == ("macvlan",)
+    assert devices_of(wanted({"driver": "ipvlan", "subnet": "10.9.0.0/24", "vlan": 10}).playbook) == ("ipvlan", "8021q")
