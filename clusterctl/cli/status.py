@@ -1,9 +1,13 @@
-"""clusterctl status: how the lab is, layer by layer."""
+"""clusterctl status: how the lab is, layer by layer, once or again and again."""
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+import sys
+import time
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,129 +15,213 @@ from clusterctl.cli import options
 
 if TYPE_CHECKING:
     from clusterctl.cli.wiring import Session
-    from clusterctl.plan.door import MemberStatus
-    from clusterctl.report.status import Row, Status
+    from clusterctl.report.status import Status
+
+
+class StatusOutput(StrEnum):
+    """How a status is printed."""
+
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+    PROMETHEUS = "prometheus"
+
+
+StatusAs = Annotated[
+    StatusOutput,
+    typer.Option(
+        "-o",
+        "--output",
+        envvar="CLUSTERCTL_OUTPUT",
+        help="A table, a JSON or YAML document, or a file for Prometheus' textfile collector.",
+    ),
+]
+Deep = Annotated[
+    bool,
+    typer.Option(
+        "--deep",
+        envvar="CLUSTERCTL_DEEP",
+        help="Also send packets: between the hosts on every port of the cluster, between all containers.",
+    ),
+]
+Watch = Annotated[bool, typer.Option("-w", "--watch", envvar="CLUSTERCTL_WATCH", help="Go on until Ctrl-C.")]
+Every = Annotated[
+    float, typer.Option("--every", min=0.5, envvar="CLUSTERCTL_EVERY", help="Seconds between two looks of --watch.")
+]
+Timeout = Annotated[
+    float,
+    typer.Option(
+        "--timeout",
+        min=1,
+        envvar="CLUSTERCTL_TIMEOUT",
+        help="Seconds for each host's answer; what has none by then is unknown.",
+    ),
+]
+Write = Annotated[
+    Path | None,
+    typer.Option(
+        "--write", envvar="CLUSTERCTL_WRITE", help="Write it into this file, whole at a time, instead of printing it."
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    app.command("status", epilog="Example: clusterctl status -i inventory/local.yml -o json")(status)
+    app.command("status", epilog="Example: clusterctl status --watch -i inventory/local.yml")(status)
 
 
 def status(
     inventory: options.Inventory = options.INVENTORY,
-    output: options.OutputAs = options.Output.TABLE,
+    output: StatusAs = StatusOutput.TABLE,
+    deep: Deep = False,
+    watch: Watch = False,
+    every: Every = 2.0,
+    write: Write = None,
+    timeout: Timeout = 8.0,
+    strict: options.Strict = False,
     accept_host_keys: options.AcceptHostKeys = False,
     ask_password: options.AskPassword = False,
     ask_sudo_password: options.AskSudoPassword = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Show hosts, etcd, Docker on the store, networks and containers. Changes nothing; exit 1 when something is off."""
-    from clusterctl.cli import render, wiring
+    """Show every layer, bottom up: hosts, etcd, Docker, networks, forwarding, containers. Changes nothing.
+
+    Exits 1 when something is off or cannot be told, by the worst that was found; `doctor` finds the cause.
+    """
+    from clusterctl.cli import wiring
     from clusterctl.cli.access import Access
     from clusterctl.cli.progress import shown
 
     lab = wiring.load(inventory, None)
     access = Access(accept_host_keys, ask_password, ask_sudo_password)
-    with wiring.session(lab, "status", changes=False, access=access) as session, shown(quiet=quiet) as listener:
-        listener.phase_started("Look at every layer")
-        found = gather(session)
-    if output is options.Output.JSON:
-        render.document(**found.document())
-    else:
-        _print(found)
-    if found.problems:
+    with wiring.session(lab, "status", changes=False, access=access) as session:
+        look = looker(session, deep=deep, within=timeout)
+        if watch:
+            _watch(look, output, write, every)
+        with shown(quiet=quiet) as listener:
+            listener.phase_started("Look at every layer")
+            found = look()
+    _show(found, output, write)
+    if not found.holds(strict=strict):
         raise typer.Exit(1)
 
 
-def gather(session: Session) -> Status:
-    """Read every layer, the hosts side by side; what does not answer becomes a problem, not an error."""
-    from clusterctl.model.errors import ClusterctlError
-    from clusterctl.model.facts import Facts
-    from clusterctl.model.inventory import Role
-    from clusterctl.phases.docker import NODES
-    from clusterctl.plan.phase import Section
+def looker(session: Session, *, deep: bool, within: float) -> Callable[[], Status]:
+    """Return what looks at a lab; connections stay open from one look to the next."""
+    from clusterctl.checks.layers import judge
+    from clusterctl.checks.layers.glance import Glance
+    from clusterctl.remote.reader import NOT_THERE
     from clusterctl.report.status import build
 
-    lab, doors = session.lab, session.doors
-    members = [h.name for h in lab.with_role(Role.ETCD)]
-    present = session.provider.present(lab)
+    lab = session.lab
+    glance = Glance(lab, session.doors, within)
 
-    def ask(host: str) -> MemberStatus | str:
-        if host not in present:
-            return "the host is not there"
-        try:
-            return doors(host).etcd.status()
-        except ClusterctlError as error:
-            return error.message
+    def absent() -> dict[str, str]:
+        present = session.provider.present(lab)
+        return {h: "" if h in present else NOT_THERE for h in lab.inventory.hosts}
 
-    def list_nodes() -> frozenset[str]:
-        for host in members:
-            if host in present:
-                try:
-                    return frozenset(k.removeprefix(f"{NODES}/") for k in doors(host).etcd.keys(NODES))
-                except ClusterctlError:
-                    continue
-        return frozenset()
+    def look() -> Status:
+        started = time.monotonic()
+        if deep:
+            return _deep(session, absent, started)
+        survey = glance.look(absent())
+        return build(lab, survey, [j.finding for j in judge(lab, survey)], seconds=time.monotonic() - started)
 
-    with ThreadPoolExecutor(len(members) + 2) as pool:
-        facts = pool.submit(session.reader(tolerant=True).read, frozenset({Section.HOST, Section.DOCKER}), Facts())
-        answers = {host: pool.submit(ask, host) for host in members}
-        nodes = pool.submit(list_nodes)
-    return build(lab, facts.result(), {h: a.result() for h, a in answers.items()}, nodes.result())
+    return look
 
 
-def _print(found: Status) -> None:
-    from rich.text import Text
+def _deep(session: Session, absent: Callable[[], dict[str, str]], started: float) -> Status:
+    """Look as `doctor` does, packets and all."""
+    from clusterctl.checks.layers.diagnosis import Doctor
+    from clusterctl.checks.layers.reachability import pairs
+    from clusterctl.checks.ping import read_ping
+    from clusterctl.checks.probe import Answers, Unanswered
+    from clusterctl.report.status import ReachRow, build
 
-    from clusterctl.cli import render
+    lab, reader = session.lab, session.reader()
+    survey, judged = Doctor(lab, absent, lambda h: reader.one(h, docker=False), session.doors).look()
+    findings = [j.finding for j in judged]
+    rows: list[ReachRow] | None = None
+    if survey.answers is not None:
+        answers, rows = Answers(survey.answers), []
+        for pair in pairs(lab, survey):
+            finding = next((f for f in findings if f.subject == pair.subject and str(f.layer) == "reachability"), None)
+            state, why = (str(finding.severity), finding.seen) if finding else ("unknown", "")
+            names = (pair.source.name, pair.target.name, pair.network)
+            try:
+                echo = read_ping(answers.exec(pair.address))
+            except Unanswered as error:
+                rows.append(ReachRow(state, error.trouble.seen, *names))
+                continue
+            took = float(echo.milliseconds) if echo.milliseconds else None
+            rows.append(ReachRow(state, "" if state == "ok" else why, *names, echo.sent, echo.received, took))
+    return build(lab, survey, findings, rows, time.monotonic() - started)
 
-    out = render.console()
 
-    def mark(row: Row) -> Text:
-        words, style = render.MARKS["failed" if row.problem else "ok"]
-        return Text(words, style=style)
+def _text(found: Status, output: StatusOutput, *, lines: bool = False) -> str:
+    """Return a status as text. lines: one line a document, for streams."""
+    from clusterctl.model.report import SCHEMA_VERSION
 
-    made = render.table("", "host", "address", "roles", "system", "kernel", title=f"lab {found.lab}: hosts")
-    for host in found.hosts:
-        made.add_row(mark(host), host.name, host.address, ", ".join(host.roles), Text(host.system), Text(host.kernel))
-    out.print(made)
-    made = render.table("", "member", "role", "version", "latency", "db", "raft index", title="etcd")
-    for member in found.etcd:
-        role = "leader" if member.leader else "follower" if member.healthy else "-"
-        made.add_row(
-            mark(member),
-            member.host,
-            role,
-            member.version,
-            "" if member.latency_ms is None else f"{member.latency_ms:.1f} ms",
-            "" if member.db_bytes is None else f"{member.db_bytes / 1024:.0f} KiB",
-            "" if member.raft_index is None else str(member.raft_index),
-        )
-    out.print(made)
-    out.print(Text(found.quorum))
-    out.print()
-    made = render.table("", "host", "engine", "cluster store", "advertised as", "peers", title="Docker")
-    for daemon in found.docker:
-        made.add_row(
-            mark(daemon),
-            daemon.host,
-            *map(Text, (daemon.version, daemon.store, daemon.advertise)),
-            ", ".join(daemon.peers),
-        )
-    out.print(made)
-    made = render.table("", "network", "driver", "subnet", "on", title="networks")
-    for network in found.networks:
-        made.add_row(mark(network), network.name, network.driver, network.subnet, ", ".join(network.on))
-    out.print(made)
-    made = render.table("", "container", "host", "state", "addresses", title="containers")
-    for container in found.containers:
-        addresses = ", ".join(f"{n} {ip}" for n, ip in container.addresses.items())
-        made.add_row(mark(container), container.name, container.host, container.state, addresses)
-    out.print(made)
-    for problem in found.problems:
-        out.print(Text(f"✗ {problem}", style="red"), soft_wrap=True)
-    if found.problems:
-        out.print("next: clusterctl up completes what is missing")
-    else:
-        out.print(Text(f"{found.lab}: all is as it must be", style="green"))
+    document = {"schema_version": SCHEMA_VERSION, **found.document()}
+    if output is StatusOutput.JSON:
+        import json
+
+        return json.dumps(document, indent=None if lines else 2, ensure_ascii=False) + "\n"
+    if output is StatusOutput.YAML:
+        import json
+
+        import yaml
+
+        plain = json.loads(json.dumps(document))
+        return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, explicit_start=lines)
+    if output is StatusOutput.PROMETHEUS:
+        from clusterctl.report import prometheus
+
+        return prometheus.text(found)
+    from clusterctl.cli.render import console
+    from clusterctl.cli.statusview import view
+
+    out = console()
+    with out.capture() as captured:
+        out.print(view(found))
+    return captured.get()
+
+
+def _show(found: Status, output: StatusOutput, write: Path | None, *, lines: bool = False) -> None:
+    if write is None:
+        sys.stdout.write(_text(found, output, lines=lines))
+        sys.stdout.flush()
+        return
+    from clusterctl.cli.wiring import write_whole
+
+    write_whole(write, _text(found, output))
+
+
+def _watch(look: Callable[[], Status], output: StatusOutput, write: Path | None, every: float) -> None:
+    """Look again and again until Ctrl-C, which ends with 130."""
+    import signal
+
+    from clusterctl.cli.statusview import live
+
+    # Ctrl-C must not leave the terminal as it is while it is drawn on.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        if output is StatusOutput.TABLE and write is None and sys.stdout.isatty():
+            live(_looks(look, every), every)
+        for found in _looks(look, every):
+            if output is StatusOutput.TABLE and write is None:
+                print(f"{time.strftime('%H:%M:%S')}", flush=True)
+            _show(found, output, write, lines=True)
+    except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise typer.Exit(130) from None
+    finally:
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, before)
+
+
+def _looks(look: Callable[[], Status], every: float) -> Iterator[Status]:
+    while True:
+        started = time.monotonic()
+        yield look()
+        time.sleep(max(0.0, every - (time.monotonic() - started)))

@@ -307,6 +307,16 @@ def write_private(path: Path, text: str) -> None:
     part.replace(path)
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Write a file that others may read at any time, whole or not at all. Raises InputError."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}", hint="name a file in a folder that you may write to") from error
+
+
 def warm_up(*, api: bool) -> None:
     """Import what talks to Docker while the first connections open.
 

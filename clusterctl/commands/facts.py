@@ -30,7 +30,7 @@ _UNPRINTABLE = {c: None for c in (*range(32), *range(127, 160)) if chr(c) not in
 _SCRIPT = r"""
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 s() { printf '\001 %s\n' "$1"; }
-{ dockerd --version; etcd --version; } 2>/dev/null </dev/null | {
+{ %VERSIONS%; } 2>/dev/null </dev/null | {
 n=$1 devices=$2; shift 2
 s host; uname -n; uname -r; uname -m; id -un; date +%s.%N
 s os; cat /etc/os-release 2>/dev/null
@@ -45,8 +45,7 @@ s tools; for t in docker dockerd etcd etcdctl tcpdump nsenter bridge busybox hos
 getent passwd etcd >/dev/null && echo user:etcd
 [ -z "$devices" ] || { @HAS@ for d in $devices; do echo "device:${d%:*} $(has "${d%:*}" "${d#*:}")"; done; }
 s records
-if [ -d @WAS@ ]; then cd @WAS@; find . -type f ! -name '*.part' | while read -r f; do
-  printf '%s ' "$f"; head -c 262144 "$f" | base64 -w0; echo; done; cd /; fi
+%RECORDS%
 s files
 while [ "$n" -gt 0 ]; do
   if [ -f "$1" ]; then
@@ -58,9 +57,19 @@ while [ "$n" -gt 0 ]; do
 s units; p=Id,LoadState,ActiveState,UnitFileState,ActiveEnterTimestamp
 systemctl show --timestamp=us+utc -p $p "$@" 2>/dev/null || TZ=UTC systemctl show -p $p "$@" 2>/dev/null
 s versions; cat; s end; }
-""".replace("@WAS@", WAS).replace("@HAS@", HAS)
+""".replace("@HAS@", HAS)
+
+_VERSIONS = "dockerd --version; etcd --version"
+_RECORDS = r"""if [ -d @WAS@ ]; then cd @WAS@; find . -type f ! -name '*.part' | while read -r f; do
+  printf '%s ' "$f"; head -c 262144 "$f" | base64 -w0; echo; done; cd /; fi""".replace("@WAS@", WAS)
 
 _SECTIONS = frozenset(re.findall(r"(?:^|; )s (\w+)", _SCRIPT, re.MULTILINE))
+
+
+def brief(files: Sequence[str], units: Sequence[str], then: str) -> Command:
+    """Read a host without what takes longest, the programs' versions and records; the script `then` comes after it."""
+    text = _SCRIPT.replace("%VERSIONS%", ":").replace("%RECORDS%", "")
+    return script(text + then, str(len(files)), "", *files, *units, within=30)
 
 
 def read_host(files: Sequence[str], units: Sequence[str], devices: Sequence[str] = ()) -> Command:
@@ -70,12 +79,14 @@ def read_host(files: Sequence[str], units: Sequence[str], devices: Sequence[str]
     A VM without hardware virtualization may take half a minute while Docker starts.
     """
     wanted = " ".join(f"{d}:{CONFIGS[d]}" for d in devices)
-    return script(_SCRIPT, str(len(files)), wanted, *files, *units, within=90)
+    text = _SCRIPT.replace("%VERSIONS%", _VERSIONS).replace("%RECORDS%", _RECORDS)
+    return script(text, str(len(files)), wanted, *files, *units, within=90)
 
 
-def parse(name: str, text: str, *, asked_at: float = 0.0) -> HostFacts:
-    """Turn what the script printed into facts. `asked_at`: the controller's clock meanwhile, epoch seconds.
+def parse(name: str, text: str, *, asked: tuple[float, float] | None = None) -> HostFacts:
+    """Turn what the script printed into facts. `asked`: the controller's clock before and after, epoch seconds.
 
+    A clock that may have been right meanwhile counts as right: on a busy host the script starts late.
     Raises ValueError when the output is cut short or is not the script's.
     """
     parts = _sections(text)
@@ -99,7 +110,7 @@ def parse(name: str, text: str, *, asked_at: float = 0.0) -> HostFacts:
         arch=arch,
         machine_id=machine[0] if machine and machine[0] != "systemd" else "",
         systemd="systemd" in machine,
-        clock=clock - asked_at if asked_at else 0.0,
+        clock=(min(0.0, clock - asked[0]) or max(0.0, clock - asked[1])) if asked else 0.0,
         memory_mb=_number(parts["memory"], 1) // 1024,
         disk_free_mb=_number(parts["disk"], 3),
         addresses=_addresses(parts["ip"], parts["links"]),

@@ -111,7 +111,6 @@ class FactsReader:
 
     def _host(self, host: str, docker: bool) -> HostFacts:
         door = self._doors(host)
-        asked = time.time()
         try:
             result = door.run(self._command).expect("read the host's facts", NEEDS)
         except TimedOut as error:
@@ -119,8 +118,8 @@ class FactsReader:
                 host, "read the host's facts", self._command.within, error.evidence, hint="is it overloaded? uptime"
             ) from error
         try:
-            # The script reads the clock at its start; half of what the round trip took is a fair guess.
-            found = parse(host, result.stdout, asked_at=asked + min(result.seconds, 0.1) / 2)
+            now = time.time()
+            found = parse(host, result.stdout, asked=(now - result.seconds, now))
         except ValueError as error:
             raise HostError(host, f"read the host's facts: {error}: {result.tail()}", hint=NEEDS) from error
         if docker and found.unit("docker.service").active == "active":

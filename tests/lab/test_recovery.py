@@ -71,7 +71,7 @@ def test_a_lab_that_was_broken_fails_its_checks_until_it_is_mended(lab):
 
 def test_up_mends_it_when_a_host_and_then_both_were_cut_off_power(lab):
     lab.kill("docker1")
-    assert "docker1: the host is not there" in lab.cli("status", check=1).stdout
+    assert "docker1 is gone: its machine does not run" in lab.cli("status", check=1).stdout
     whole(lab)
     lab.kill("docker2")
     lab.kill("docker1")

@@ -210,7 +210,7 @@ def test_macvlan_on_the_second_interface_of_a_vm(lesson):
 
 def test_a_vm_that_was_halted_is_missed_and_started_again(lab):
     lab.vagrant("halt", "docker2")
-    assert "docker2: the host is not there" in lab.cli("status", check=1).stdout
+    assert "docker2 is gone: its machine does not run" in lab.cli("status", check=1).stdout
     done = lab.cli("up", check=None)
     assert "start docker2, which is 'shutoff': done" in done.stderr
     assert "create docker" not in done.stderr

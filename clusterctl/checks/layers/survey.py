@@ -75,15 +75,17 @@ def read(lab: Lab, absent: Mapping[str, str], host_facts: Callable[[str], HostFa
         if Role.DOCKER in host.roles:
             jobs["docker", host.name] = partial(_daemon, doors, host.name)
         if Role.ETCD in host.roles:
-            jobs["member", host.name] = partial(_member, doors, host.name)
+            jobs["member", host.name] = partial(ask_member, doors, host.name)
         jobs["facts", host.name] = partial(host_facts, host.name)
         jobs["anatomy", host.name] = partial(_anatomy, lab, host, doors)
-    jobs["keys", ""] = partial(_keys, doors, [h.name for h in hosts if Role.ETCD in h.roles])
+    jobs["keys", ""] = partial(ask_keys, doors, [h.name for h in hosts if Role.ETCD in h.roles])
     found = side_by_side(jobs, WITHIN)
-    return _together(found, absent)
+    return together(found, absent)
 
 
-def _together(found: Mapping[tuple[str, str], Any], absent: Mapping[str, str]) -> Survey:
+def together(found: Mapping[tuple[str, str], Any], absent: Mapping[str, str]) -> Survey:
+    """Put answers together, each by what was asked and of whom."""
+
     def of(what: str) -> dict[str, Any]:
         return {host: value for (kind, host), value in found.items() if kind == what}
 
@@ -115,7 +117,8 @@ def _daemon(doors: Doors, host: str) -> DockerFacts | None:
     return door.docker.facts() if active == "active" else None
 
 
-def _member(doors: Doors, host: str) -> tuple[MemberStatus | str, MemberHealth]:
+def ask_member(doors: Doors, host: str) -> tuple[MemberStatus | str, MemberHealth]:
+    """Ask a member how it is."""
     door = doors(host)
     health = door.etcd.health()
     if "timed out" in health.reason:
@@ -131,7 +134,8 @@ def _anatomy(lab: Lab, host: Host, doors: Doors) -> Anatomy:
     return anatomy.parse(doors(host.name).run(read_anatomy(peers)).expect("read its namespaces and services").stdout)
 
 
-def _keys(doors: Doors, hosts: list[str]) -> Mapping[str, str]:
+def ask_keys(doors: Doors, hosts: list[str]) -> Mapping[str, str]:
+    """Ask one member after the other for Docker's keys, until one answers."""
     why = ClusterctlError("no member of the store could be asked")
     for host in hosts:
         try:

@@ -72,7 +72,7 @@ def test_an_older_systemd_says_no_fractions_and_the_end_of_the_second_is_taken()
 
 
 def test_the_clock_is_compared_with_ours() -> None:
-    assert parse("docker1", FINISHED, asked_at=1.0).clock > 1e9
+    assert parse("docker1", FINISHED, asked=(1.0, 2.0)).clock > 1e9
     assert parse("docker1", FINISHED).clock == 0.0
 
 
@@ -189,3 +189,10 @@ def test_a_big_file_is_read_up_to_256_kib(tmp_path: Path) -> None:
     big.write_text("x" * 1_000_000)
     done = subprocess.run(read_host([str(big)], []).argv, capture_output=True, timeout=20, check=True)
     assert len(parse("here", done.stdout.decode()).content(str(big))) == 262144
+
+
+def test_a_clock_that_may_have_been_right_meanwhile_is_right() -> None:
+    true = parse("docker1", FINISHED, asked=(1.0, 1.0)).clock + 1.0
+    assert parse("docker1", FINISHED, asked=(true - 3, true + 1)).clock == 0.0
+    assert parse("docker1", FINISHED, asked=(true - 3, true - 2)).clock == pytest.approx(2)
+    assert parse("docker1", FINISHED, asked=(true + 2, true + 3)).clock == pytest.approx(-2)

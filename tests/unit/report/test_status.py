@@ -1,101 +1,158 @@
+"""The rows of a status: what was read, beside what was judged of it; what is not known is never fine."""
+
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from clusterctl.checks.layers import judge
+from clusterctl.checks.layers.survey import Survey
 from clusterctl.model.facts import Facts
-from clusterctl.plan.door import MemberStatus
-from clusterctl.report.status import Status, build
-from clusterctl.stores.etcd import quorum_in_words
-from example import NETWORK, changed, finished, lab, with_docker
+from clusterctl.report import prometheus
+from clusterctl.report.status import ReachRow, Status, build
+from example import NETWORK
+from prometheus_client.parser import text_string_to_metric_families
 
-NODES = frozenset({"10.1.90.1:2375", "10.1.90.2:2375"})
-FIRST = MemberStatus("docker1", 1, 1, "3.4.23", 20480, 42, 0.0012, ("docker1", "docker2"))
-MEMBERS = {"docker1": FIRST, "docker2": replace(FIRST, name="docker2", id=2)}
+sys.path.insert(0, str(Path(__file__).parents[1] / "checks"))
+import layered_lab as made
 
-
-def status(facts: Facts | None = None, members=MEMBERS, nodes: frozenset[str] = NODES) -> Status:
-    return build(lab(), facts or finished(), members, nodes)
-
-
-@pytest.mark.parametrize(
-    ("members", "healthy", "words"),
-    [
-        (0, 0, "no etcd member is in the inventory"),
-        (1, 1, "1 member, 1 healthy: losing one stops the store"),
-        (1, 0, "1 member, 0 healthy: quorum is lost (1 needed), the store does not answer"),
-        (2, 2, "2 members, 2 healthy: losing one stops the store"),
-        (2, 1, "2 members, 1 healthy: quorum is lost (2 needed), the store does not answer"),
-        (3, 3, "3 members, 3 healthy: 1 may fail"),
-        (3, 2, "3 members, 2 healthy: losing one stops the store"),
-        (3, 1, "3 members, 1 healthy: quorum is lost (2 needed), the store does not answer"),
-        (4, 4, "4 members, 4 healthy: 1 may fail"),
-        (4, 3, "4 members, 3 healthy: losing one stops the store"),
-        (4, 2, "4 members, 2 healthy: quorum is lost (3 needed), the store does not answer"),
-        (5, 5, "5 members, 5 healthy: 2 may fail"),
-        (5, 3, "5 members, 3 healthy: losing one stops the store"),
-        (5, 2, "5 members, 2 healthy: quorum is lost (3 needed), the store does not answer"),
-    ],
-)
-def test_what_a_cluster_survives_is_said_in_words(members: int, healthy: int, words: str) -> None:
-    assert quorum_in_words(members, healthy) == words
+REACHED = [
+    ReachRow("ok", "", "qyt1", "qyt2", NETWORK, 3, 3, 0.2),
+    ReachRow("failed", "lost", "qyt2", "qyt1", NETWORK, 3, 1, 0.4),
+]
 
 
-def test_a_finished_lab_has_no_problem() -> None:
+def status(survey: Survey | None = None, reached: list[ReachRow] | None = None) -> Status:
+    survey = survey or made.healthy()
+    return build(made.LAB, survey, [j.finding for j in judge(made.LAB, survey)], reached, 0.5)
+
+
+def states(found: Status) -> dict[str, list[str]]:
+    return {str(layer): [r.state for r in rows] for layer, rows in found.layers().items() if rows is not None}
+
+
+def without_docker2() -> Survey:
+    """Return the survey where docker2 hangs."""
+    healthy = made.healthy()
+    late = "no answer within 8 s"
+    return replace(
+        healthy,
+        facts=Facts({"docker1": healthy.facts.hosts["docker1"]}, {"docker2": late}),
+        anatomies={"docker1": healthy.anatomies["docker1"], "docker2": late},
+        members={"docker1": made.status(1, leader=0), "docker2": late},
+        keys="no member of the store could be asked",
+        between=None,
+    )
+
+
+def test_a_healthy_lab_is_ok_in_every_row() -> None:
     found = status()
-    assert found.problems == ()
+    assert {s for row in states(found).values() for s in row} == {"ok"}
+    assert (found.problems, found.holds(strict=True), str(found.worst)) == ((), True, "ok")
     assert found.quorum == "2 members, 2 healthy: losing one stops the store"
-    assert [m.leader for m in found.etcd] == [True, False]
+    assert found.spare == 0
+
+
+def test_the_rows_tell_what_was_read() -> None:
+    found = status()
+    assert [(m.leader, m.raft_lag, m.alarms) for m in found.etcd] == [(True, 1, ()), (False, 0, ())]
     assert [d.peers for d in found.docker] == [("docker2",), ("docker1",)]
-    assert all(d.on_store for d in found.docker)
+    (network,) = found.networks
+    assert (network.on, network.missing_on, network.in_store, network.endpoints) == (
+        ("docker1", "docker2"),
+        (),
+        True,
+        2,
+    )
+    assert [(f.host, f.vni, f.entries, f.lacking) for f in found.forwarding] == [
+        ("docker1", 256, 1, ()),
+        ("docker2", 256, 1, ()),
+    ]
     assert found.containers[0].addresses == {NETWORK: "10.10.10.2"}
 
 
+def test_the_vni_and_the_keys_are_the_store_s_word() -> None:
+    key = f"{made.BASE}/overlay/network/net-id"
+    (network,) = status(replace(made.healthy(), keys={**made.keys(), key: '{"subnets": [{"Vni": 256}]}'})).networks
+    assert network.vni == 256
+    lost = {k: v for k, v in made.keys().items() if k != key}
+    (network,) = status(replace(made.healthy(), keys=lost)).networks
+    assert (network.in_store, network.state) == (False, "failed")
+
+
+def test_a_host_that_hangs_is_unknown_in_every_layer_and_the_other_is_told_of() -> None:
+    found = status(without_docker2())
+    assert states(found) == {
+        "host": ["ok", "unknown"],
+        "etcd": ["failed", "unknown"],
+        "dockerd": ["ok", "unknown"],
+        "network": ["unknown"],
+        "forwarding": ["ok"],
+        "containers": ["ok", "unknown"],
+    }
+    assert found.docker[1].running is None
+    assert not found.holds()
+    assert found.underlay is None
+
+
+def test_an_entry_that_is_missing_shows_on_the_host_that_lacks_it() -> None:
+    found = status(made.with_space(made.healthy(), "docker1", made.OVERLAY, forwards=()))
+    assert [(f.state, f.entries, f.lacking) for f in found.forwarding] == [("failed", 0, ("qyt2",)), ("ok", 1, ())]
+    assert "the FDB of the overlay" in found.problems[0]
+
+
+def test_a_stopped_container_is_failed_with_its_sentence() -> None:
+    survey = made.healthy()
+    daemon = survey.facts.hosts["docker1"].docker
+    stopped = {"qyt1": replace(daemon.containers["qyt1"], state="exited")}
+    found = status(made.with_docker(survey, "docker1", containers=stopped))
+    assert (found.containers[0].state, found.containers[0].is_) == ("failed", "exited")
+    assert any("qyt1 on docker1 is stopped" in p for p in found.problems)
+
+
+def test_a_warning_holds_unless_it_is_strict() -> None:
+    survey = made.healthy()
+    slow = replace(survey, members={**survey.members, "docker2": made.status(2, latency=1.5)})
+    found = status(slow)
+    assert (found.etcd[1].state, found.holds(), found.holds(strict=True)) == ("warning", True, False)
+
+
 def test_the_document_is_json_and_says_whether_the_lab_is_healthy() -> None:
-    document = json.loads(json.dumps(status().document()))
-    assert document["healthy"] is True
-    assert document["problems"] == []
-    assert document["etcd"][0]["latency_ms"] == 1.2
-    assert json.loads(json.dumps(status(members={}).document()))["healthy"] is False
+    document = json.loads(json.dumps(status(reached=REACHED[:1]).document()))
+    assert (document["healthy"], document["worst"], document["problems"]) == (True, "ok", [])
+    assert document["etcd"][0]["latency_ms"] == 4.0
+    assert document["containers"][0]["container_state"] == "running"
+    assert document["reachability"][0]["latency_ms"] == 0.2
+    assert json.loads(json.dumps(status(without_docker2()).document()))["healthy"] is False
 
 
-def test_a_host_that_did_not_answer_is_a_problem_of_every_layer_on_it() -> None:
-    facts = Facts(hosts={"docker1": finished().hosts["docker1"]}, missing={"docker2": "docker2: no SSH connection"})
-    found = status(facts, {"docker1": FIRST, "docker2": "docker2: no SSH connection"})
-    assert found.problems == (
-        "docker2: no SSH connection",
-        "docker2: no SSH connection",
-        "docker2: Docker does not run",
-        f"{NETWORK}: it is not on docker2",
-        "qyt2: it is unknown on docker2",
-    )
-    assert found.quorum.endswith("the store does not answer")
+def samples(found: Status) -> dict[str, dict[tuple[str, ...], float]]:
+    """Read the file as Prometheus does: samples by metric, by the values of their labels but the lab's."""
+    out: dict[str, dict[tuple[str, ...], float]] = {}
+    for family in text_string_to_metric_families(prometheus.text(found)):
+        for s in family.samples:
+            assert s.labels.pop("lab") == "ut"
+            out.setdefault(s.name, {})[tuple(s.labels[k] for k in sorted(s.labels))] = s.value
+    return out
 
 
-def one(facts: Facts | None = None, **more) -> str:
-    (found,) = status(facts, **more).problems
-    return found
+def test_prometheus_reads_the_same() -> None:
+    found = samples(status(reached=REACHED))
+    assert found["clusterctl_status_worst"] == {(): 3.0}
+    assert found["clusterctl_host_up"] == {("docker1",): 1, ("docker2",): 1}
+    assert found["clusterctl_etcd_raft_lag"] == {("docker1",): 1, ("docker2",): 0}
+    assert found["clusterctl_rows"][("containers", "ok")] == 2
+    assert found["clusterctl_ping_lost_ratio"][(NETWORK, "qyt2", "qyt1")] == pytest.approx(2 / 3)
+    assert found["clusterctl_ping_seconds"][(NETWORK, "qyt1", "qyt2")] == pytest.approx(0.0002)
 
 
-def test_each_problem_is_said_in_words() -> None:
-    lost = replace(FIRST, leader=0)
-    assert one(members={**MEMBERS, "docker2": lost}) == "docker2: it has no leader"
-    assert (
-        one(changed(finished(), "docker1", lambda f: replace(f, hostname="debian")))
-        == "docker1: its hostname is debian"
-    )
-    assert one(with_docker(finished(), "docker1", store="")) == "docker1: Docker is not on a cluster store"
-    other = with_docker(finished(), "docker1", store="etcd://192.0.2.1:2379")
-    assert one(other) == "docker1: Docker is on another store: etcd://192.0.2.1:2379"
-    assert one(nodes=frozenset({"10.1.90.1:2375"})) == "docker1: the store does not list docker2"
-    networks = {k: v for k, v in finished().hosts["docker1"].docker.networks.items() if k != NETWORK}
-    assert one(with_docker(finished(), "docker1", networks=networks)) == f"{NETWORK}: it is not on docker1"
-    assert one(with_docker(finished(), "docker1", containers={})) == "qyt1: it is missing on docker1"
-    exited = replace(finished().hosts["docker1"].docker.containers["qyt1"], state="exited")
-    assert one(with_docker(finished(), "docker1", containers={"qyt1": exited})) == "qyt1: it is exited on docker1"
-
-
-def test_a_stranger_s_container_of_that_name_does_not_count() -> None:
-    strange = replace(finished().hosts["docker1"].docker.containers["qyt1"], labels={})
-    assert one(with_docker(finished(), "docker1", containers={"qyt1": strange})) == "qyt1: it is missing on docker1"
+def test_what_is_not_known_has_no_sample() -> None:
+    found = samples(status(without_docker2()))
+    assert found["clusterctl_host_up"] == {("docker1",): 1, ("docker2",): 0}
+    assert found["clusterctl_docker_up"] == {("docker1",): 1}
+    assert found["clusterctl_container_running"] == {("qyt1", "docker1"): 1}
+    assert found["clusterctl_etcd_raft_index"].keys() == {("docker1",)}
+    assert "clusterctl_ping_seconds" not in found
