@@ -26,6 +26,7 @@ Name = Annotated[str, typer.Argument(help="The lesson's name, or the file of a p
 WORDS = {
     Lang.EN: {
         "ready": "The cluster stands; what was on it before has been taken away.",
+        "done": "done in {seconds} s",
         "key": "any key: go on · q: stop here",
         "build": "Build it",
         "prove": "Look at it",
@@ -35,6 +36,7 @@ WORDS = {
     },
     Lang.ZH: {
         "ready": "集群已就绪，之前留在上面的内容已清除。",
+        "done": "完成，用时 {seconds} 秒",
         "key": "按任意键继续 · 按 q 停在这里",
         "build": "搭建",
         "prove": "观察",
@@ -114,7 +116,7 @@ class Walk:
     waits: bool
     shows: bool
     steps: list[dict[str, Any]] = field(default_factory=list)
-    done: bool = False
+    _began: float = 0.0
 
     def through(self) -> None:
         """Build step by step, then look step by step."""
@@ -140,10 +142,19 @@ class Walk:
         for action in runner.walk(recipes.build_lesson()):
             if not action.shell().startswith("docker "):
                 continue  # a note of ours, nothing that a learner would type
+            self._ended()
             self._command(action)
             if not self._go_on():
                 return False
+            self._began = time.monotonic()
+        self._ended()
         return True
+
+    def _ended(self) -> None:
+        """Say how long the command took that was shown before."""
+        if self._began:
+            self._print("  [dim]", self._word("done").format(seconds=f"{time.monotonic() - self._began:.1f}"))
+        self._began = 0.0
 
     def _command(self, action: Action) -> None:
         lines = action.shell().splitlines()
@@ -189,7 +200,6 @@ class Walk:
     def _end(self) -> None:
         from clusterctl.cli import playbooks
 
-        self.done = True
         self._print("\n", self._word("left"))
         here = self.session.lab.playbook
         names = [lesson.playbook.name for lesson in playbooks.lessons()] if self.shows else []
@@ -202,11 +212,15 @@ class Walk:
 
         if not self.waits:
             return not self.session.stop.is_set()
-        self._print("  [dim]", self._word("key"))
-        return keypress.wait(self.session.stop).lower() not in ("", "q", "\x03", "\x04")
+        print(f"  {self._word('key')}", end="", flush=True)
+        key = keypress.wait(self.session.stop).lower()
+        print("\r\x1b[K", end="", flush=True)  # the question goes with its answer
+        return key not in ("", "q", "\x03", "\x04")
 
     def _title(self, title: str) -> str:
-        return title
+        from clusterctl.report.guide.words import titled
+
+        return titled(title, self.lang)[0]
 
     def _word(self, key: str) -> str:
         return WORDS[self.lang][key]
