@@ -26,6 +26,12 @@ Only = Annotated[
     typer.Option("--only", envvar="CLUSTERCTL_ONLY", help="Just these; may be given twice.", show_default=False),
 ]
 
+LEGEND = (
+    "near: a container on the same host; far: one on another host. name, address: whether it is reached by that. "
+    "host, other: whether the container is reached by its own host, and by a container of another network there. "
+    "payload: bytes of the largest ping that passes in one piece. trip: there and back, the mean of ten."
+)
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -141,9 +147,10 @@ def _print(rows: Sequence[Row]) -> None:
 
     from clusterctl.cli import render
 
-    heads = ("network", "by name", "by address", "its host", "outsider", "MTU", "payload", "round trip", "TCP")
+    heads = ("network", "name", "address", "host", "other", "MTU", "payload", "trip, ms", "Mbit/s")
     out = render.console()
     made = render.table(*heads, title="Who is reached, and how fast: near / far")
+    made.columns[0].no_wrap = True
     for row in rows:
         if row.missing:
             made.add_row(str(row.network), Text("not here", style="yellow"))
@@ -156,22 +163,18 @@ def _print(rows: Sequence[Row]) -> None:
             _one(row.by_outsider),
             _one(row.mtu),
             _one(row.payload),
-            _both(row.milliseconds, " ms"),
-            _both(row.megabits, " Mbit/s"),
+            _both(row.milliseconds),
+            _both(row.megabits),
         )
     out.print(made)
-    print("near: a container on the same host; far: one on another host. its host, outsider: whether the container")
-    print("is reached by its own host, and by a container of another network there. payload: of the largest ping that")
-    print("passes in one piece, bytes.")
+    out.print(LEGEND)
     for row in rows:
         if row.missing:
             out.print(Text(f"{row.network}: not here: {row.missing}", style="yellow"), soft_wrap=True)
 
 
-def _both(pair: NearFar, unit: str = "") -> str:
-    near, far = _one(pair.near), _one(pair.far)
-    measured = pair.near.value is not None or pair.far.value is not None
-    return f"{near} / {far}{unit if measured else ''}"
+def _both(pair: NearFar) -> str:
+    return f"{_one(pair.near)} / {_one(pair.far)}"
 
 
 def _one(cell: Cell) -> str:
