@@ -59,7 +59,7 @@ def doctor(
     from clusterctl.cli import render, wiring
     from clusterctl.cli.access import Access
 
-    lab = wiring.load(inventory, playbook)
+    lab = wiring.load_standing(inventory, playbook)
     access = Access(accept_host_keys, ask_password, ask_sudo_password)
     found = _look(lab, access, quiet=quiet)
     mended: list[Mended] = []

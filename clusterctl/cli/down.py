@@ -124,8 +124,8 @@ def _clear_lesson(session: Session, *, parallel: int, verbose: bool, quiet: bool
     with shown_work(session, verbose=verbose, quiet=quiet) as listener:
         runner = session.runner(listener, parallel=parallel, tolerant=True)
         missing = dict(runner.run(recipes.clear_lesson()).missing)
-    if not missing:
-        (session.lab.state / wiring.PLAYBOOK).unlink(missing_ok=True)
+    if not missing and session.lab.state.exists():
+        wiring.write_private(session.lab.state / wiring.PLAYBOOK, "")
     return runner.done, missing
 
 

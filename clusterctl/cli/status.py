@@ -92,7 +92,7 @@ def status(
     from clusterctl.cli.access import Access
     from clusterctl.cli.progress import shown
 
-    lab = wiring.load(inventory, None)
+    lab = wiring.load_standing(inventory, None)
     access = Access(accept_host_keys, ask_password, ask_sudo_password)
     with wiring.session(lab, "status", changes=False, access=access) as session:
         look = looker(session, deep=deep, within=timeout)

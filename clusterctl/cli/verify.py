@@ -36,8 +36,11 @@ def verify(
     from clusterctl.cli import render, wiring
     from clusterctl.cli.access import Access
     from clusterctl.cli.progress import shown
+    from clusterctl.model.errors import InputError
 
-    lab = wiring.load(inventory, playbook)
+    lab = wiring.load_standing(inventory, playbook)
+    if not lab.playbook_text:
+        raise InputError(f"{lab.name}: no playbook stands on this cluster", hint="clusterctl up NAME, or name one here")
     access = Access(accept_host_keys, ask_password, ask_sudo_password)
     with wiring.session(lab, "verify", changes=False, access=access) as session, shown(quiet=quiet) as listener:
         found = prove(session, listener)

@@ -85,7 +85,8 @@ def load(inventory_file: Path, playbook_file: Path | None) -> Lab:
         problems += error.problems
     if playbook_file is None:
         kept = lab.state / PLAYBOOK if lab else playbooks.DEFAULT
-        playbook_file = kept if kept.exists() else playbooks.DEFAULT
+        # An empty one is left where the lesson was taken away and the cluster was not.
+        playbook_file = kept if kept.exists() and kept.stat().st_size else playbooks.DEFAULT
     playbook_file = playbooks.find(playbook_file)
     text = read_text(playbook_file, "playbook", "clusterctl lessons lists those that there are")
     playbook = None
@@ -97,6 +98,16 @@ def load(inventory_file: Path, playbook_file: Path | None) -> Lab:
         raise InputError(problems)
     playbook = check_together(lab.inventory, playbook, text, str(playbook_file))
     return replace(lab, playbook=playbook, playbook_text=text)
+
+
+def load_standing(inventory_file: Path, playbook_file: Path | None) -> Lab:
+    """Read both files as `load` does, but take no playbook where only the cluster stands: its lesson was taken away."""
+    if playbook_file is None:
+        lab = load_hosts(inventory_file)
+        kept = lab.state / PLAYBOOK
+        if kept.exists() and not kept.stat().st_size:
+            return lab
+    return load(inventory_file, playbook_file)
 
 
 class Doors:

@@ -124,3 +124,17 @@ expect:
 """
     first, second = load_playbook(text, "p.yml", KINDS).expect
     assert (first.why, second.why) == (Text(en="so", zh="因此"), Text())
+
+
+def test_where_only_the_cluster_stands_there_is_no_playbook(cli, tmp_path: Path) -> None:
+    from clusterctl.cli import wiring
+
+    inventory = Path("inventory/local.yml")
+    assert cli("validate").code == 0
+    kept = tmp_path / "state/lab" / wiring.PLAYBOOK
+    wiring.write_private(kept, "")
+    assert wiring.load_standing(inventory, None).playbook.name == "none"
+    assert wiring.load(inventory, None).playbook.name == "overlay", "what `up` takes"
+    assert "no playbook stands on this cluster" in cli("verify").err
+    wiring.write_private(kept, Path("playbooks/bridge.yml").read_text())
+    assert wiring.load_standing(inventory, None).playbook.name == "bridge"
