@@ -38,6 +38,10 @@ class Attaches(Kind):
         """Return the host."""
         return (self.on,)
 
+    def tries_on(self) -> tuple[str, ...]:
+        """Return the host."""
+        return (self.on,)
+
     def networks(self) -> tuple[str, ...]:
         """Return the network."""
         return (self.network,)

@@ -13,7 +13,7 @@ from clusterctl.checks.veth import bridge_of
 from clusterctl.commands import trial
 from clusterctl.model.lab import LABEL
 from clusterctl.model.names import AnyNetworkName, HostName
-from clusterctl.model.playbook import BRIDGE, PROBE
+from clusterctl.model.playbook import BRIDGE
 from clusterctl.topology import links
 
 if TYPE_CHECKING:
@@ -34,6 +34,10 @@ class Lifetime(Kind):
     network: AnyNetworkName = Field(default=BRIDGE, description="The bridge network; Docker's own unless given.")
 
     def hosts(self) -> tuple[str, ...]:
+        """Return the host."""
+        return (self.on,)
+
+    def tries_on(self) -> tuple[str, ...]:
         """Return the host."""
         return (self.on,)
 
@@ -75,4 +79,4 @@ def trial_probe(host: str, command: Command) -> OnHost:
 
 def image_on(lab: Lab, host: str) -> str:
     """Return an image that is on a host: that of one of the containers there."""
-    return next((c.image for c in lab.playbook.containers.values() if c.host == host), PROBE.tag)
+    return lab.playbook.images_on(host)[0]

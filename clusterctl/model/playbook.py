@@ -254,6 +254,10 @@ class Expectation(Value):
         """Why it is so, for learners."""
         return self._why
 
+    def tries_on(self) -> tuple[str, ...]:
+        """Return the hosts on which it runs a container of its own for a moment."""
+        return ()
+
     def because(self, why: Text) -> Self:
         """Return the same expectation with this reason."""
         same = self.model_copy()
@@ -317,7 +321,15 @@ class Playbook(_Common):
     @property
     def hosts(self) -> tuple[str, ...]:
         """The hosts that it needs."""
-        return tuple(sorted({c.host for c in self.containers.values()}))
+        return tuple(
+            sorted({c.host for c in self.containers.values()} | {h for e in self.expect for h in e.tries_on()})
+        )
+
+    def images_on(self, host: str) -> tuple[str, ...]:
+        """Return the images that a host needs: those of its containers, or the one of those that are tried there."""
+        found = dict.fromkeys(c.image for c in self.containers.values() if c.host == host)
+        tried = any(host in e.tries_on() for e in self.expect)
+        return tuple(found) or ((PROBE.tag,) if tried else ())
 
 
 def load_playbook(text: str, file: str, kinds: Mapping[str, type[Expectation]]) -> Playbook:
@@ -338,6 +350,8 @@ def load_playbook(text: str, file: str, kinds: Mapping[str, type[Expectation]]) 
     for container in written.containers.values():
         tag = container.image
         images.setdefault(tag, PROBE if tag == PROBE.tag else Image(tag=tag, pull=tag))
+    if any(e.tries_on() for e in expect if e):
+        images.setdefault(PROBE.tag, PROBE)
     return Playbook(
         **{key: getattr(written, key) for key in _Common.model_fields},
         networks={n: Network(name=n, **e.model_dump(exclude_unset=True)) for n, e in written.networks.items()},

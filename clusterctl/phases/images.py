@@ -41,7 +41,7 @@ class ProvideImages:
     def plan(self, lab: Lab, facts: Facts) -> Iterator[Action | Noop]:
         """Build, pull or load each image on each host that has a container of it and lacks it."""
         for host in lab.inventory.hosts:
-            tags = sorted({c.image for c in lab.playbook.containers.values() if c.host == host})
+            tags = sorted(lab.playbook.images_on(host))
             daemon = facts.docker(host)
             missing = [t for t in tags if daemon is None or not daemon.has_image(t)]
             if not missing:

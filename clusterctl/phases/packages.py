@@ -79,7 +79,7 @@ def missing(lab: Lab, host: Host, facts: HostFacts) -> list[str]:
     wanted = {**(ETCD if Role.ETCD in host.roles else {}), **(DOCKER if Role.DOCKER in host.roles else {})}
     if Role.DOCKER in host.roles and "kernel:apparmor" in facts.tools:
         wanted |= APPARMOR
-    images = {c.image for c in lab.playbook.containers.values() if c.host == host.name}
+    images = set(lab.playbook.images_on(host.name))
     if any(lab.playbook.images[i].pull for i in images if i in lab.playbook.images):
         wanted |= CERTIFICATES
     lacking = [package for program, package in wanted.items() if program not in facts.tools]

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from clusterctl.checks import KINDS
 from clusterctl.commands.docker import LoadImage, PullImage
 from clusterctl.model.facts import ContainerFacts, ImageFacts
 from clusterctl.model.lab import IMAGE_LABEL
+from clusterctl.model.playbook import load_playbook
 from clusterctl.phases.images import ProvideImages, RemoveImages
 from example import NETWORK, after, both, changed, decide, finished, fresh, lab, reasons, titles, with_docker
 
@@ -94,3 +96,18 @@ def test_down_removes_what_the_lab_brought_unless_another_has_a_container_of_it(
 def test_down_needs_no_daemon_where_none_runs() -> None:
     facts = changed(finished(), "docker1", lambda f: replace(f, docker=None))
     assert reasons(decide(RemoveImages(), lab(), facts)) == ["docker1: no image of this lab"]
+
+
+def test_a_host_on_which_a_check_tries_a_container_gets_an_image_for_it() -> None:
+    text = """\
+name: p
+containers: {qyt2: {host: docker2, network_mode: bridge, image: "nginx:1"}}
+expect: [{lifetime: {on: docker1}}, {lifetime: {on: docker2}}]
+"""
+    wanted = replace(lab(), playbook=load_playbook(text, "p.yml", KINDS))
+    assert wanted.playbook.hosts == ("docker1", "docker2")
+    assert titles(decide(ProvideImages(), wanted, fresh())) == [
+        f"docker1: build {PROBE} from the host's busybox",
+        "docker2: record that image nginx:1 is not there",
+        "docker2: pull nginx:1",
+    ]
