@@ -1,7 +1,7 @@
 """Measures clusterctl on real hosts, side by side with the same job done by raw parallel ssh, in one run.
 
 Prints a table; asserts nothing: how fast a machine is, is no property of the code. Ratios are.
-Usage: make bench [ROUNDS=3]
+Usage: make bench [ROUNDS=3] [MANY=20]; `bench.py health` measures status, check and doctor alone
 """
 
 import os
@@ -21,6 +21,8 @@ from rich.console import Console
 from rich.table import Table
 
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
+MANY = int(os.environ.get("MANY", "20"))
+"""Hosts of the large lab: a core for every ten of them is not enough, 0 leaves it out."""
 HERE = Path(__file__).parent
 PROGRAM = str(Path(sys.executable).with_name("clusterctl"))
 PLAYBOOK = HERE.parents[1] / "playbooks/overlay.yml"
@@ -71,6 +73,25 @@ class Lab:
         return timed(["bash", str(HERE / "raw.sh"), str(config), "10.1.75.1", "10.1.75.2"])
 
 
+class Many(Lab):
+    """A lab of twenty hosts, three of them with etcd."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        roles = {n: "etcd, docker" if n <= 3 else "docker" for n in range(1, MANY + 1)}
+        hosts = "".join(f"  docker{n}: {{address: 10.1.76.{n}, roles: [{r}]}}\n" for n, r in roles.items())
+        self.inventory = folder / "many.yml"
+        self.inventory.write_text(f"name: benches\nprovider: local\nlocal: {{subnet: 10.1.76.0/24}}\nhosts:\n{hosts}")
+
+
+def with_cpu(lab, *words):
+    """Run the program; returns its wall seconds and its CPU seconds: the controller's, not the hosts'."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    wall = lab.clusterctl(*words)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return wall, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
 def peak_memory(lab):
     """Return the peak resident memory of one `up`, MiB: sampled, as the children's own is not told apart."""
     peak = 0
@@ -99,8 +120,41 @@ def peak_memory(lab):
     return peak / 1024
 
 
+def health(folder):
+    """Print how long it takes to see how two and twenty hosts are."""
+    table = Table("measure", "hosts", "median s", "of", "CPU s a host", "target", box=SIMPLE_HEAD)
+    asked = ((Lab(folder), 2, ("status", "at most 1 s"), ("check", "at most 3 s"), ("doctor", "")),)
+    if MANY:
+        asked = (*asked, (Many(folder), MANY, ("status", "at most 3 s"), ("check", "")))
+    for lab, hosts, *commands in asked:
+        try:
+            lab.up()
+            for command, target in commands:
+                runs = [with_cpu(lab, command) for _ in range(ROUNDS)]
+                walls, cpus = zip(*runs, strict=True)
+                each = ", ".join(f"{w:.2f}" for w in walls)
+                cpu = statistics.median(cpus) / hosts
+                table.add_row(
+                    f"clusterctl {command}", str(hosts), f"{statistics.median(walls):.2f}", each, f"{cpu:.2f}", target
+                )
+        finally:
+            lab.down()
+    Console(width=110).print(table)
+
+
 def main():
-    rows = {name: [] for name in ("raw", "booted", "nothing", "noop", "status", "verify", "help")}
+    with tempfile.TemporaryDirectory(prefix="clusterctl-bench-") as folder:
+        if "health" in sys.argv[1:]:
+            health(Path(folder))
+            return
+    lifecycle()
+    with tempfile.TemporaryDirectory(prefix="clusterctl-bench-") as folder:
+        health(Path(folder))
+
+
+def lifecycle():
+    """Print how long the way of a lab takes."""
+    rows = {name: [] for name in ("raw", "booted", "nothing", "noop", "verify", "help")}
     with tempfile.TemporaryDirectory(prefix="clusterctl-bench-") as folder:
         lab = Lab(Path(folder))
         try:
@@ -114,7 +168,6 @@ def main():
                 lab.boot()
                 rows["booted"].append(lab.up())
                 rows["noop"].append(lab.up())
-                rows["status"].append(lab.clusterctl("status"))
                 rows["verify"].append(lab.clusterctl("verify"))
                 rows["help"].append(timed([PROGRAM, "--help"]))
                 lab.down()
@@ -135,7 +188,6 @@ def main():
     table.add_row("… as a ratio to raw", f"{ratio:.2f}", "", "at most 1.3")
     row("clusterctl up, from no hosts, verified", "nothing", "at most 8 s")
     row("clusterctl up, nothing to do, verified", "noop", "at most 1.2 s")
-    row("clusterctl status", "status", "at most 1 s")
     row("clusterctl verify", "verify", "")
     row("clusterctl --help", "help", "at most 0.25 s")
     table.add_row("peak memory of up", f"{memory:.0f} MiB", "", "at most 120 MiB")

@@ -182,3 +182,12 @@ def test_a_dry_run_with_hosts_that_do_not_answer_is_refused_with_the_reason(cli)
     assert ended.code == 3
     assert "docker1: " in ended.err
     assert "docker2: " in ended.err
+
+
+def test_only_the_command_that_is_asked_for_is_made() -> None:
+    from clusterctl.cli.main import narrowed
+
+    assert [c.name for c in narrowed(["status", "-q"]).registered_commands] == ["status"]
+    assert [g.name for g in narrowed(["etcd", "keys"]).registered_groups] == ["etcd"]
+    for argv in ([], ["--help"], ["stauts"]):
+        assert narrowed(argv) is app
