@@ -69,7 +69,8 @@ def _layers(found: Status) -> Iterator[RenderableType]:
     for h in found.hosts:
         free = "" if h.disk_free_mb is None else f"{h.disk_free_mb / 1024:.1f} GiB"
         clock = "" if h.clock is None else f"{h.clock:+.1f} s"
-        made.add_row(_mark(h), h.name, h.address, ", ".join(h.roles), Text(h.system.partition(" (")[0]), Text(h.kernel), clock, free)
+        system, roles = Text(h.system.partition(" (")[0]), ", ".join(h.roles)
+        made.add_row(_mark(h), h.name, h.address, roles, system, Text(h.kernel), clock, free)
     yield made
     if found.underlay is not None:
         yield _matrix(
