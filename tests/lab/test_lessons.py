@@ -25,7 +25,6 @@ LESSONS = (
     "none",
     "container",
     "overlay",
-    "overlay-attach",
     "overlay-isolated",
     "overlay-three",
 )

@@ -50,7 +50,7 @@ def test_the_example() -> None:
         ("qyt2", "docker2", PROBE.tag, ()),
     ]
     assert found.images == {PROBE.tag: PROBE}
-    order = "visible agreed resolves ping ping forwarded encapsulated stored"
+    order = "visible agreed resolves ping ping forwarded encapsulated stored attaches"
     assert [type(e) for e in found.expect] == [KINDS[k] for k in order.split()]
     assert all(e.why.en and e.why.zh for e in found.expect)
     check_together(load_inventory(LOCAL, "local.yml"), found, OVERLAY, "overlay.yml")
