@@ -59,6 +59,7 @@ def _joined(authority: Callable[[], Authority]) -> list[Phase[Lab]]:
         # What another playbook left goes first.
         containers.ClearContainers(),
         networks.ClearNetworks(),
+        docker.RetrieveThreads(),
         images.ProvideImages(),
         *build_lesson(),
     ]
@@ -76,6 +77,7 @@ def before_lesson(provider: Provider, authority: Callable[[], Authority]) -> lis
         *_cluster(authority),
         containers.RemoveContainers(),
         networks.RemoveNetworks(),
+        docker.RetrieveThreads(),
         images.ProvideImages(),
     ]
 

@@ -44,6 +44,8 @@ s tools; for t in docker dockerd etcd etcdctl tcpdump nsenter bridge busybox hos
 [ ! -d /sys/kernel/security/apparmor ] || ! grep -q Y /sys/module/apparmor/parameters/enabled || echo kernel:apparmor
 getent passwd etcd >/dev/null && echo user:etcd
 [ -z "$devices" ] || { @HAS@ for d in $devices; do echo "device:${d%:*} $(has "${d%:*}" "${d#*:}")"; done; }
+s threads; p=; [ ! -s /run/docker.pid ] || read -r p < /run/docker.pid
+[ -z "$p" ] || { stat -Lc %i /proc/1/ns/net /run/docker/netns/*; readlink "/proc/$p/task/"*/ns/net; } 2>/dev/null
 s records
 %RECORDS%
 s files
@@ -123,6 +125,7 @@ def parse(name: str, text: str, *, asked: tuple[float, float] | None = None) -> 
         files=_files(parts["files"]),
         units=_units(parts["units"]),
         records=_records(parts["records"]),
+        astray=_astray(parts["threads"]),
     )
 
 
@@ -222,6 +225,11 @@ def _units(lines: Sequence[str]) -> dict[str, Unit]:
             started=_started(values.get("ActiveEnterTimestamp", "")),
         )
     return found
+
+
+def _astray(lines: Sequence[str]) -> int:
+    """Count threads in namespaces (`net:[INODE]`) that are none of those which are there (INODE)."""
+    return sum(line.startswith("net:[") and line[5:-1] not in lines for line in lines)
 
 
 def _records(lines: Iterable[str]) -> dict[str, str]:

@@ -127,6 +127,9 @@ class HostFacts:
     docker is None while the daemon does not run (asking would start it by socket activation).
     records: what clusterctl wrote down on the host before it changed it, by name.
     clock: the host's time minus the controller's, seconds.
+    astray: how many of dockerd's threads are in network namespaces that Docker has removed. libnetwork gives the
+    thread that watched an overlay back to Go without leaving the overlay's namespace (20.10, `watchMiss` in
+    drivers/overlay/ov_network.go); what runs on it later asks the store, or looks at the host, from nowhere.
     links: its interfaces by name. devices: how its kernel has the kinds of devices that were asked for.
     """
 
@@ -155,6 +158,7 @@ class HostFacts:
     units: Mapping[str, Unit] = field(default_factory=dict)
     records: Mapping[str, str] = field(default_factory=dict)
     packages: frozenset[str] = frozenset()
+    astray: int = 0
     docker: DockerFacts | None = None
 
     def file(self, path: str) -> File | None:

@@ -97,7 +97,7 @@ def _joined(host: Host, store: str) -> Effect:
         daemon = facts.docker or DockerFacts(version=facts.versions.get("docker", "20.10"))
         daemon = replace(daemon, store=store, advertise=f"{host.cluster_address}:{etcd.ADVERTISED_PORT}")
         unit = Unit(active="active", started=time.time() + 1)
-        return replace(facts.with_unit(UNIT, unit), docker=daemon)
+        return replace(facts.with_unit(UNIT, unit), docker=daemon, astray=0)
 
     return effect
 
@@ -203,34 +203,53 @@ class JoinStore:
         if reload and not restart:
             yield Run(host=host.name, title="make systemd read the drop-in", command=systemd.reload_units())
         if restart:
-            yield from self._restart(host, found, store, {**theirs, **ours})
+            yield from _restart(host, found, store, {**theirs, **ours})
 
-    def _restart(self, host: Host, found: HostFacts, store: str, theirs: Mapping[str, Any]) -> Iterator[Action]:
-        effect = _joined(host, store)
-        serves = _right(host, found, store)
-        ran = [c.name for c in (found.docker.containers.values() if found.docker else ()) if c.state == "running"]
-        # Settings of the user's own and another release concern what containers stand on: they start anew then.
-        if serves and not _younger(found, DEEP):
-            ran = []
-            title = "restart Docker under its running containers"
-            command = docker.restart_under_containers(etcd.merged(theirs, {"live-restore": True}))
-            if theirs.get("live-restore") is True:
-                command = systemd.restart(UNIT)
-            yield Run(host=host.name, title=title, command=command, hint=JOURNAL, effect=effect)
-        else:
-            if found.unit(UNIT).active == "active":
-                yield Run(host=host.name, title="stop Docker", command=systemd.stop(UNIT), hint=JOURNAL)
-            title, command = "start Docker on the cluster store", systemd.restart(UNIT)
-            yield Run(host=host.name, title=title, command=command, hint=JOURNAL, effect=effect)
-        yield WaitFor(
-            host=host.name,
-            title="wait until Docker reports the store",
-            condition=StoreJoined(store, f"{host.cluster_address}:{etcd.ADVERTISED_PORT}"),
-            within=60,
-            hint=JOURNAL,
-        )
-        if serves and ran:
-            yield Run(host=host.name, title="start again what ran", command=docker.start(ran))
+
+def _restart(host: Host, found: HostFacts, store: str, theirs: Mapping[str, Any]) -> Iterator[Action]:
+    effect = _joined(host, store)
+    serves = _right(host, found, store)
+    ran = [c.name for c in (found.docker.containers.values() if found.docker else ()) if c.state == "running"]
+    # Settings of the user's own and another release concern what containers stand on: they start anew then.
+    if serves and not _younger(found, DEEP):
+        ran = []
+        title = "restart Docker under its running containers"
+        command = docker.restart_under_containers(etcd.merged(theirs, {"live-restore": True}))
+        if theirs.get("live-restore") is True:
+            command = systemd.restart(UNIT)
+        yield Run(host=host.name, title=title, command=command, hint=JOURNAL, effect=effect)
+    else:
+        if found.unit(UNIT).active == "active":
+            yield Run(host=host.name, title="stop Docker", command=systemd.stop(UNIT), hint=JOURNAL)
+        title, command = "start Docker on the cluster store", systemd.restart(UNIT)
+        yield Run(host=host.name, title=title, command=command, hint=JOURNAL, effect=effect)
+    yield WaitFor(
+        host=host.name,
+        title="wait until Docker reports the store",
+        condition=StoreJoined(store, f"{host.cluster_address}:{etcd.ADVERTISED_PORT}"),
+        within=60,
+        hint=JOURNAL,
+    )
+    if serves and ran:
+        yield Run(host=host.name, title="start again what ran", command=docker.start(ran))
+
+
+class RetrieveThreads:
+    """Restart daemons of which threads are left in networks that are gone; see `HostFacts.astray`."""
+
+    title = "Restart Docker where its threads went astray"
+    reads = frozenset({Section.HOST, Section.DOCKER})
+
+    def plan(self, lab: Lab, facts: Facts) -> Iterator[Action | Noop]:
+        """Restart under the running containers, before anything new relies on the daemon."""
+        store = etcd.url(lab.with_role(Role.ETCD))
+        for host in lab.with_role(Role.DOCKER):
+            found = facts.hosts[host.name]
+            if found.astray and _right(host, found, store):
+                theirs = etcd.read_daemon_json(found.content(etcd.DAEMON_JSON), host.name)
+                yield from _restart(host, found, store, theirs)
+            else:
+                yield Noop(host.name, "Docker's threads are where they belong")
 
 
 class LeaveStore:

@@ -85,6 +85,15 @@ def test_up_mends_it_when_a_host_was_rebooted(lab):
     whole(lab)
 
 
+def test_a_daemon_whose_last_container_left_an_overlay_is_trusted_again_after_a_restart(lab):
+    """Docker 20.10 keeps a thread in the namespace of the overlay that is gone; see HostFacts.astray."""
+    lab.ssh("docker1", "docker rm -f qyt1")
+    done = whole(lab)
+    assert "docker1: restart Docker under its running containers: done" in done.stderr
+    assert "docker2: restart Docker" not in done.stderr
+    assert "nothing to do" in lab.cli("up").stdout
+
+
 def test_up_mends_it_when_the_link_to_the_lab_was_removed(lab):
     subprocess.run(["ip", "link", "del", f"cc-{lab.name}"], check=True)
     whole(lab)

@@ -196,3 +196,10 @@ def test_a_clock_that_may_have_been_right_meanwhile_is_right() -> None:
     assert parse("docker1", FINISHED, asked=(true - 3, true + 1)).clock == 0.0
     assert parse("docker1", FINISHED, asked=(true - 3, true - 2)).clock == pytest.approx(2)
     assert parse("docker1", FINISHED, asked=(true + 2, true + 3)).clock == pytest.approx(-2)
+
+
+def test_threads_of_docker_in_namespaces_that_are_gone_are_counted() -> None:
+    text = FINISHED
+    assert parse("docker1", text).astray == 0
+    gone = text.replace("4026535973\n", "", 1).replace("net:[4026535973]\n", "net:[4026535973]\nnet:[7]\n")
+    assert parse("docker1", gone).astray == 2

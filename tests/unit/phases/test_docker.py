@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from clusterctl.model.errors import ClusterctlError
 from clusterctl.model.facts import DockerFacts, Facts, File, Unit
-from clusterctl.phases.docker import JoinStore, LeaveStore, PeersListed, StoreJoined
+from clusterctl.phases.docker import JoinStore, LeaveStore, PeersListed, RetrieveThreads, StoreJoined
 from clusterctl.plan import files
 from clusterctl.stores import etcd
 from clusterctl.testing import FakeDocker, FakeDoor, FakeEtcd
@@ -282,3 +282,13 @@ def test_a_host_that_loses_etcd_starts_docker_without_it_at_boot() -> None:
     steps = decide(JoinStore(), lab(hosts=roles), finished())
     assert "docker2: start Docker without etcd at boot" in titles(steps)
     assert not any("stop Docker" in t for t in titles(steps))
+
+
+def test_a_daemon_of_which_threads_are_lost_is_restarted_under_its_containers() -> None:
+    facts = changed(finished(), "docker1", lambda f: replace(f, astray=1))
+    steps = decide(RetrieveThreads(), lab(), facts)
+    assert titles(steps) == [
+        "docker1: restart Docker under its running containers",
+        "docker1: wait until Docker reports the store",
+    ]
+    assert titles(decide(RetrieveThreads(), lab(), after(steps, facts))) == []
