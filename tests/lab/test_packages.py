@@ -110,7 +110,7 @@ def test_an_installation_that_was_cut_short_is_finished(debian12):
     assert re.search(r"docker1: install .*: exit (137|100|143|247)", err), err
 
     done = debian12.cli("up", "playbooks/overlay.yml")
-    assert labs.ALL_HOLD in done.stdout
+    assert labs.UP_HOLDS in done.stdout
     assert debian12.ssh("docker1", "dpkg --audit") == ""
     assert "nothing to do" in debian12.cli("up").stdout
     assert "all is as it must be" in debian12.cli("status").stdout
@@ -155,7 +155,7 @@ def test_images_come_from_a_registry_or_a_tar_and_go_again(debian12, tmp_path):
     debian12.ssh(
         "docker1", "systemd-run -q --unit=reg /root/reg/usr/bin/docker-registry serve /root/reg/c.yml; sleep 1"
     )
-    assert labs.ALL_HOLD in debian12.cli("up", str(playbook)).stdout
+    assert labs.UP_HOLDS in debian12.cli("up", str(playbook)).stdout
     assert "nothing to do" in debian12.cli("up").stdout
     images = "docker image ls --format '{{.Repository}}:{{.Tag}}' | sort"
     assert debian12.ssh("docker1", images) == "clusterctl/probe:1\nlocalhost:5000/probe:1\npulled:1\n"
@@ -320,7 +320,7 @@ def test_a_download_that_broke_off_goes_on_and_a_killed_run_is_finished(debian13
     assert killed.returncode == -9
     assert server.starts[-1] > 20_000_000, "it went on from where it was"
     done = debian13.cli("up", "playbooks/overlay.yml")
-    assert labs.ALL_HOLD in done.stdout
+    assert labs.UP_HOLDS in done.stdout
     assert "nothing to do" in debian13.cli("up").stdout
     assert "all is as it must be" in debian13.cli("status").stdout
     for host in debian13.hosts:

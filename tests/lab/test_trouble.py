@@ -209,7 +209,7 @@ def test_a_user_with_sudo_builds_proves_and_takes_away_a_cluster_on_hosts_that_e
         before = hosts.snapshots()
         other = hosts.over_ssh("lto", user="admin1")
         done = other.cli("up", "playbooks/overlay.yml")
-        assert labs.ALL_HOLD in done.stdout
+        assert labs.UP_HOLDS in done.stdout
         assert json.loads(other.cli("up", "-o", "json").stdout)["actions"] == 0
         other.cli("verify")
         other.cli("status")

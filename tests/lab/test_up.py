@@ -34,7 +34,7 @@ def test_results_go_to_stdout_and_progress_to_stderr(lab):
     assert progress, "a run that does something says so"
     assert [line for line in progress if not DONE.match(line)] == []
     assert any(line.startswith("docker1: start etcd: done in ") for line in progress)
-    assert labs.ALL_HOLD in lab.first.stdout
+    assert labs.UP_HOLDS in lab.first.stdout
     actions, following = lab.first.stdout.splitlines()[-2:]
     assert re.fullmatch(rf"{lab.name}: {len(progress)} actions, \d+\.\d s in all", actions)
     assert following == "next: clusterctl status · clusterctl verify · clusterctl down"
