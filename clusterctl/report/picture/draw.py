@@ -21,13 +21,13 @@ ROUTED, TUNNEL = "1.5 4", "7 5"
 """How lines are broken: what the host routes, and what goes through a tunnel."""
 
 
-def draw(scene: Scene) -> Drawing:
-    """Return the picture."""
-    where = plan(scene, TOP)
+def draw(scene: Scene, *, headed: bool = True) -> Drawing:
+    """Return the picture; headed: with the lab's name above it."""
+    where = plan(scene, TOP if headed else 8)
     legend = list(_legend(scene, where))
     shapes = [
         Rect(0, 0, where.width, where.height + 30, look.PAPER, radius=0),
-        Text(look.MARGIN, 40, f"lab {scene.lab}", 20, look.INK, bold=True),
+        *([Text(look.MARGIN, 40, f"lab {scene.lab}", 20, look.INK, bold=True)] if headed else []),
         *(shape for m in where.machines for shape in _machine(scene, m)),
         *_wires(scene, where),
         *(shape for m in where.machines for shape in _bars(scene, m)),
