@@ -94,3 +94,8 @@ def restore_folder(was: str) -> Command:
 def set_forwarding(names: Sequence[str]) -> Command:
     """Let the kernel forward packets until the next boot; `names` as `sysctl` spells them."""
     return command("sysctl", "-w", *(f"{n}=1" for n in names))
+
+
+def set_up(link: str) -> Command:
+    """Set a link up."""
+    return command("ip", "link", "set", link, "up")

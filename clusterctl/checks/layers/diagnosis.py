@@ -215,7 +215,7 @@ def _settled(judged: tuple[Judged, ...]) -> tuple[Judged, ...]:
 
 
 def upgraded(judged: tuple[Judged, ...]) -> tuple[Judged, ...]:
-    """Make a cause of a daemon that started without its store, where something above it on its host is broken."""
+    """Make a cause of what may be harmless (a start without the store, a rule of the user's) where it does harm."""
     above = [j for j in judged if _counts(j) and j.finding.layer in _ABOVE]
 
     def lost(host: str) -> bool:
@@ -223,10 +223,11 @@ def upgraded(judged: tuple[Judged, ...]) -> tuple[Judged, ...]:
 
     return tuple(
         replace(j, finding=replace(j.finding, severity=Severity.FAILED))
-        if j.finding.check == BLIND and lost(j.finding.subject)
+        if j.finding.check in _MAY_HARM and j.finding.severity is Severity.WARNING and lost(j.finding.subject)
         else j
         for j in judged
     )
 
 
+_MAY_HARM = (BLIND, "no-masquerade", "forward-drop")
 _ABOVE = (Layer.NETWORK, Layer.FORWARDING, Layer.CONTAINERS, Layer.REACHABILITY)

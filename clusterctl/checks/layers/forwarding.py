@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import TYPE_CHECKING
 
 from clusterctl.checks.hosts.firewall import DOCKERS
@@ -9,6 +10,7 @@ from clusterctl.checks.layers.judged import Judge
 from clusterctl.checks.layers.network import network_ids
 from clusterctl.checks.layers.rules import dropping, undoing, without_counters
 from clusterctl.commands import bridge
+from clusterctl.commands.ip import set_up
 from clusterctl.model.finding import Evidence, Layer, Severity
 from clusterctl.model.inventory import Role
 from clusterctl.model.playbook import Driver
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from clusterctl.model.inventory import Host
     from clusterctl.model.lab import Lab
     from clusterctl.topology.anatomy import Anatomy, Inside, Namespace
+    from clusterctl.topology.links import Link
 
 JUDGE = Judge(Layer.FORWARDING)
 
@@ -246,11 +249,31 @@ def _entry(host: Host, other: Host, name: str, space: Namespace, container: Cont
     )
 
 
+def _masquerade(host: Host, anatomy: Anatomy, gateway: Link) -> Iterator[Judged]:
+    """Judge whether what containers send out gets the host's address."""
+    subnets = [str(ipaddress.ip_interface(a).network) for a in gateway.addresses]
+    rules = without_counters(anatomy.host.rules)
+    if not rules or not subnets or any("MASQUERADE" in r and subnets[0] in r for r in rules):
+        return
+    shown = Evidence(host.name, "iptables -t nat -S POSTROUTING", f"no MASQUERADE for {subnets[0]}")
+    seen = f"the rule on {host.name} is gone that gives what containers send out the host's address ({subnets[0]})"
+    hint = f"{host.name}: iptables -t nat -A POSTROUTING -s {subnets[0]} ! -o {GATEWAY} -j MASQUERADE"
+    yield JUDGE.warning("no-masquerade", host.name, f"MASQUERADE for {subnets[0]}", seen, hint, shown)
+
+
 def _gateway(host: Host, anatomy: Anatomy) -> Iterator[Judged]:
     """Judge the host's own FORWARD chain: what containers send out must pass it."""
     nic, gateway = anatomy.host.with_address(host.cluster_address), anatomy.host.link(GATEWAY)
     if nic is None or gateway is None:
         return
+    if not gateway.up:
+        shown = Evidence(host.name, f"ip -br link show {GATEWAY}", "DOWN")
+        seen = f"{GATEWAY} is down on {host.name}: its containers reach nothing outside their overlays"
+        hint = f"{host.name}: ip link set {GATEWAY} up"
+        mend = Run(host=host.name, title=f"set {GATEWAY} up", command=set_up(GATEWAY))
+        yield JUDGE.fault("gateway-down", host.name, f"{GATEWAY} is up", seen, hint, shown, safe=[mend])
+        return
+    yield from _masquerade(host, anatomy, gateway)
     rules = Rules.read(without_counters(anatomy.host.rules))
     inside = next(iter(gateway.ips), "172.18.0.1")
     packet = Packet("icmp", 0, inside, AWAY, GATEWAY, nic.name)

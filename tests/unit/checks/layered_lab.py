@@ -29,6 +29,9 @@ RULES = (
     "[0:0] -A FORWARD -i docker_gwbridge ! -o docker_gwbridge -j ACCEPT",
     "[0:0] -A DOCKER-USER -j RETURN",
     "COMMIT",
+    "*nat",
+    "[0:0] -A POSTROUTING -s 172.18.0.0/16 ! -o docker_gwbridge -j MASQUERADE",
+    "COMMIT",
 )
 
 

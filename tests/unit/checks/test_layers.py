@@ -61,7 +61,7 @@ def _stale(survey):
 
 
 def _rule(survey, host, rule):
-    return with_space(survey, host, HOST, rules=(*RULES[:-1], rule, "COMMIT"))
+    return with_space(survey, host, HOST, rules=("*filter", rule, "COMMIT", *RULES))
 
 
 PAIR = "docker1 → docker2"
@@ -131,7 +131,7 @@ BROKEN = [
     ),
     (
         "host's forward policy",
-        lambda s: with_space(s, "docker1", HOST, rules=("*filter", ":FORWARD DROP [0:0]", "COMMIT")),
+        lambda s: with_space(s, "docker1", HOST, rules=("*filter", ":FORWARD DROP [0:0]", "COMMIT", *RULES[-3:])),
         "forwarding",
         "forward-drop",
         "docker1",
