@@ -47,6 +47,32 @@ HOSTILE = 'a\'; touch gone; "$(id)" `id` \n-x'
             ),
             "docker run --detach --name c --network n --label l=x i:1 sh -c 'a; b'\ndocker network connect m c",
         ),
+        (
+            docker.RunContainer(
+                **AT,
+                name="c",
+                image="i:1",
+                argv=(),
+                networks={"n": Attachment()},
+                capabilities=("NET_ADMIN",),
+                sysctls={"net.ipv4.ip_forward": "1"},
+            ),
+            "docker run --detach --name c --network n --cap-add NET_ADMIN --sysctl net.ipv4.ip_forward=1 i:1",
+        ),
+        (
+            docker.CreateNetwork(
+                **AT,
+                name="n",
+                driver="macvlan",
+                subnet="10.1.1.0/24",
+                gateway="10.1.1.254",
+                range="10.1.1.128/27",
+                reserved={"docker1": "10.1.1.1"},
+                options={"parent": "eth0.10"},
+            ),
+            "docker network create --driver macvlan --subnet 10.1.1.0/24 --gateway 10.1.1.254 "
+            "--ip-range 10.1.1.128/27 --aux-address docker1=10.1.1.1 --opt parent=eth0.10 n",
+        ),
         (docker.RemoveContainer(**AT, name="c"), "docker rm --force --volumes c"),
         (docker.PullImage(**AT, reference="r:1", tag="r:1"), "docker pull r:1"),
         (docker.PullImage(**AT, reference="r:1", tag="t"), "docker pull r:1\ndocker tag r:1 t"),

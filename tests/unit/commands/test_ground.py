@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 
 import pytest
 from clusterctl.commands.ground import parse, read_ground
-from clusterctl.commands.kernel import Feature
+from clusterctl.commands.kernel import HAS, Feature
 
 PRINTED = """\
 feature vxlan built in
@@ -68,3 +69,15 @@ def test_a_word_that_is_not_known_is_no_feature() -> None:
 def test_the_script_runs_here() -> None:
     done = subprocess.run(read_ground().argv, capture_output=True, text=True, check=True, timeout=20)
     assert set(parse(done.stdout).features) == {"vxlan", "bridge", "veth", "overlay", "br_netfilter"}
+
+
+@pytest.mark.parametrize(("module", "config"), [("macvlan", "MACVLAN"), ("ipvlan", "IPVLAN"), ("8021q", "VLAN_8021Q")])
+def test_a_kind_of_device_is_there_or_absent_as_a_trial_says(module: str, config: str) -> None:
+    """The same script, here: what it says of this kernel must be what `ip link add` finds."""
+    if os.geteuid() != 0:
+        pytest.skip("a network namespace needs root")
+    said = subprocess.run(["sh", "-c", f"{HAS} has {module} {config}"], capture_output=True, text=True, check=False)
+    kind = "vlan id 7" if module == "8021q" else module
+    trial = f"ip link add t1 type veth peer name t2 && ip link add link t1 name t0 type {kind}"
+    works = subprocess.run(["unshare", "-n", "sh", "-c", trial], capture_output=True, check=False).returncode == 0
+    assert Feature(said.stdout.strip()).there == works

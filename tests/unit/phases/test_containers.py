@@ -86,6 +86,8 @@ def test_the_digest_sees_everything_that_makes_a_container_what_it_is() -> None:
         {"network_mode": "bridge"},
         {"network_mode": "bridge", "links": ("web",)},
         {"publish": ("80:80",)},
+        {"capabilities": ("NET_ADMIN",)},
+        {"sysctls": {"net.ipv4.ip_forward": "1"}},
     ]
     digests = {digest(container.model_copy(update=c)) for c in [{}, *changes]}
     assert len(digests) == 1 + len(changes)
