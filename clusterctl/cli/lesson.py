@@ -121,6 +121,7 @@ class Walk:
     def through(self) -> None:
         """Build step by step, then look step by step."""
         from clusterctl.cli.interrupt import stopping
+        from clusterctl.model.errors import Interrupted
 
         playbook = self.session.lab.playbook
         self._print(f"[bold]{playbook.name}[/]: ", playbook.lesson.to(self.lang))
@@ -132,6 +133,8 @@ class Walk:
                 self._end()
             else:
                 self._print("\n", f"{self._word('stopped')}; {self._word('left')}")
+            if self.session.stop.is_set():
+                raise Interrupted("the lesson was left", hint=self._word("left"))
 
     def _build(self) -> bool:
         from clusterctl import recipes
