@@ -81,10 +81,12 @@ FRAME = """\
 offset 0, flags [DF], proto ICMP (1), length 84)
     10.1.84.128 > 10.1.84.160: ICMP echo request, id 140, seq 0, length 64
 """
-TAGGED = FRAME.replace(
-    "ethertype IPv4 (0x0800), length 98:",
-    "ethertype 802.1Q (0x8100), length 102: vlan 10, p 0, ethertype IPv4 (0x0800),",
-)
+# As a Debian kernel with an 802.1Q sub-interface shows it.
+TAGGED = """\
+18:32:07.835225 02:42:0a:01:54:80 > 02:42:0a:01:54:a0, ethertype 802.1Q (0x8100), length 102: vlan 10, p 0, ethertype \
+IPv4 (0x0800), (tos 0x0, ttl 64, id 59425, offset 0, flags [DF], proto ICMP (1), length 84)
+    10.1.84.128 > 10.1.84.160: ICMP echo request, id 1, seq 1, length 64
+"""
 
 
 def captured(packets: str, maker: str = PING, made: int = 0) -> Answering:
