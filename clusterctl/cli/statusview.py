@@ -50,7 +50,9 @@ def _mark(row: Row) -> Text:
 def _table(title: str, *columns: str) -> Table:
     from rich.table import Table
 
-    made = Table("", *columns, box=None, title=title, title_justify="left", pad_edge=False, padding=(0, 2, 0, 0))
+    made = Table(
+        "", *columns, box=None, title=title or None, title_justify="left", pad_edge=False, padding=(0, 2, 0, 0)
+    )
     made.title_style, made.header_style = "bold", "dim"
     return made
 
@@ -137,10 +139,10 @@ def _matrix(title: str, cells: Sequence[tuple[str, str, Text]]) -> RenderableTyp
     for source, target, cell in cells:
         before = by_pair.get((source, target))
         by_pair[source, target] = Text.assemble(before, "; ", cell) if before else cell
-    made = _table(title, *(f"to {n}" for n in targets))
+    made = _table("", *(f"to {n}" for n in targets))
     for source in names:
         made.add_row(source, *(by_pair.get((source, t), Text("-")) for t in targets))
-    return made
+    return Group(Text(title, style="bold"), made)
 
 
 def _closing(found: Status) -> Iterator[RenderableType]:

@@ -200,6 +200,33 @@ def test_status_shows_a_host_that_hangs_as_unknown_and_the_other_as_it_is(how, l
     assert lab.cli("status").stdout.endswith("all is as it must be\n")
 
 
+FDB = "nsenter --net=$(ls -d /run/docker/netns/[0-9]*-*) bridge fdb"
+
+
+def test_status_shows_an_entry_that_is_missing_where_it_is_missing(lab):
+    mac, _, to = lab.ssh("docker1", f"{FDB} show dev vxlan0 | grep dst").split()[:3]
+    mend = f"{FDB} add {mac} dev vxlan0 dst {to} self permanent"
+    with broken(lab, "docker1", f"{FDB} del {mac} dev vxlan0", mend):
+        found = json.loads(lab.cli("status", "-o", "json", check=1).stdout)
+    assert [(row["host"], row["state"], row["lacking"]) for row in found["forwarding"]] == [
+        ("docker1", "failed", ["qyt2"]),
+        ("docker2", "ok", []),
+    ]
+
+
+def test_status_sends_packets_when_it_is_asked_to(lab):
+    found = json.loads(lab.cli("status", "--deep", "-o", "json").stdout)
+    assert [(r["source"], r["target"], r["sent"] - r["received"], r["state"]) for r in found["reachability"]] == [
+        ("qyt1", "qyt2", 0, "ok"),
+        ("qyt2", "qyt1", 0, "ok"),
+    ]
+    assert all(r["latency_ms"] > 0 for r in found["reachability"])
+    rule = "INPUT -p udp -m udp --dport 4789 -j DROP"
+    with broken(lab, "docker2", f"iptables -I {rule}", f"iptables -D {rule}"):
+        found = json.loads(lab.cli("status", "--deep", "-o", "json", check=1).stdout)
+    assert [(w["source"], w["state"]) for w in found["underlay"]] == [("docker1", "failed"), ("docker2", "ok")]
+
+
 def test_some_of_the_hosts_can_be_chosen(bare):
     assert {subject for _, subject in check(bare, "--hosts", "docker2")} == {"docker2"}
     assert "not in the inventory: docker7" in bare.cli("check", "--hosts", "docker7", check=2).stderr
