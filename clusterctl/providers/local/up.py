@@ -449,7 +449,9 @@ class Nodes:
     def _contents(self, lab: Lab, found: MachineFacts, host: Host) -> Iterator[Action]:
         node, root = found.node(host.name), f"{found.names.place(host.name)}/root"
         key = found.files.get(f"{access.KEY}.pub", "").strip()
-        resolver = found.resolver if lab.inventory.local.internet else ""
+        # Where no server is, the gateway says at once that there is none; without one Docker asks the internet's.
+        local = lab.inventory.local
+        resolver = found.resolver if local.internet else f"nameserver {local.gateway}\n"
         if not node.host_key:
             yield Prepare(
                 host=host.name,
@@ -471,7 +473,7 @@ class Nodes:
                 mode=0o600,
                 after=_node_after(host.name, authorized=key),
             )
-        if resolver and "nameserver" not in node.resolver:
+        if local.internet and resolver not in node.resolver:
             yield MachineFile(
                 host=host.name,
                 title=f"give {host.name} a resolver",

@@ -172,6 +172,14 @@ def test_from_nothing_everything_is_made_in_order():
     ]
 
 
+def test_a_node_without_internet_asks_the_gateway_for_names_which_says_at_once_that_it_knows_none():
+    def resolver(wanted):
+        return next(s.resolver for s in decide(Nodes(), wanted, bare()) if "resolver" in getattr(s, "title", ""))
+
+    assert resolver(lab("docker1")) == "nameserver 10.1.77.254\n"
+    assert resolver(lab("docker1", internet=True)) == bare().resolver
+
+
 def test_a_running_lab_plans_nothing_and_says_why():
     wanted = lab()
     for phase in UP:
