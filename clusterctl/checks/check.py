@@ -294,7 +294,7 @@ def shared(lab: Lab, one: Container, other: Container) -> tuple[str, ...]:
 def spans(lab: Lab, network: str) -> bool:
     """Whether a network goes on from one host to the next; a bridge, Docker's own too, is each host's own."""
     declared = lab.playbook.networks.get(network)
-    return declared is not None and declared.driver is not Driver.BRIDGE
+    return declared is not None and declared.spans
 
 
 def shared_overlay(lab: Lab, one: Container, other: Container) -> str:

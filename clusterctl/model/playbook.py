@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from clusterctl.model.containers import check_containers, check_known
 from clusterctl.model.inventory import ProviderName, Role, inventory_schema
 from clusterctl.model.lan import (
     CLUSTER,
@@ -60,7 +61,7 @@ from clusterctl.model.source import Document, meant, parse
 from clusterctl.model.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Self
 
     from clusterctl.model.inventory import Inventory
@@ -96,6 +97,11 @@ class NetworkEntry(Value):
     range: Range = ""
     mode: Mode = ""
     options: dict[OptionName, str] = Field(default={}, description="Options for the driver, as they are.")
+
+    @property
+    def spans(self) -> bool:
+        """Whether it may join hosts; a bridge is each host's own."""
+        return self.driver is not Driver.BRIDGE
 
 
 class Network(NetworkEntry):
@@ -239,9 +245,14 @@ class Container(ContainerEntry):
         return (self.shares,) if self.shares else tuple(self.linked)
 
     @property
+    def on_bridge(self) -> bool:
+        """Whether it is on Docker's default bridge from the first."""
+        return self.network_mode == BRIDGE
+
+    @property
     def attached(self) -> tuple[str, ...]:
         """The networks that it has an address of its own on, Docker's default bridge among them."""
-        return ((BRIDGE,) if self.network_mode == BRIDGE else ()) + tuple(self.networks)
+        return ((BRIDGE,) if self.on_bridge else ()) + tuple(self.networks)
 
 
 class Expectation(Value):
@@ -343,7 +354,8 @@ def load_playbook(text: str, file: str, kinds: Mapping[str, type[Expectation]]) 
     _check_networks(written.networks, document)
     check_entries(written.networks, written.containers, document)
     _check_images(document)
-    _check_containers(written, document)
+    containers = {n: Container(name=n, **e.model_dump(exclude_unset=True)) for n, e in written.containers.items()}
+    check_containers(containers, written.networks, document)
     expect = [_expectation(i, item, kinds, document) for i, item in enumerate(written.expect)]
     document.finish()
     images = {tag: Image(tag=tag, **entry.model_dump(exclude_unset=True)) for tag, entry in written.images.items()}
@@ -356,7 +368,7 @@ def load_playbook(text: str, file: str, kinds: Mapping[str, type[Expectation]]) 
         **{key: getattr(written, key) for key in _Common.model_fields},
         networks={n: Network(name=n, **e.model_dump(exclude_unset=True)) for n, e in written.networks.items()},
         images=images,
-        containers={n: Container(name=n, **e.model_dump(exclude_unset=True)) for n, e in written.containers.items()},
+        containers=containers,
         expect=tuple(e for e in expect if e),
     )
 
@@ -380,100 +392,6 @@ def _check_images(document: Document) -> None:
         first = seen.setdefault(familiar(tag), tag)
         if first != tag:
             document.add(("images", tag), f"is the same image as {shown(first)}")
-
-
-def _check_containers(written: PlaybookFile, document: Document) -> None:
-    for name, container in written.containers.items():
-        place = ("containers", name)
-        for network, where in _where(container, (*place, "networks"), document):
-            _check_known("network", network, document.names("networks"), where, document)
-        if container.command and (not container.command[0] or container.command[0].startswith("-")):
-            document.add((*place, "command", 0), f"{shown(container.command[0])} is not a program")
-        _check_leaning(Container(name=name, **container.model_dump(exclude_unset=True)), written.containers, document)
-    _check_addresses(written, document)
-    _check_ports(written.containers, document)
-
-
-def _where(container: ContainerEntry, place: Path, document: Document) -> Iterator[tuple[str, Path]]:
-    """Return the networks of a container, each with its place in the file."""
-    listed = not any((*place, name) in document.lines for name in container.networks)
-    for i, name in enumerate(container.networks):
-        yield name, (*place, i if listed else name)
-
-
-def _check_leaning(container: Container, known: Mapping[str, ContainerEntry], document: Document) -> None:
-    """Note containers that one leans on which are not there for it."""
-    key = "network_mode" if container.shares else "links"
-    for name in container.leans_on:
-        place: Path = ("containers", container.name, key)
-        if key == "links":
-            place = (*place, list(container.linked).index(name))
-        other = known.get(name)
-        if other is None:
-            _check_known("container", name, document.names("containers"), place, document)
-        elif name == container.name:
-            document.add(place, "must be another container, not itself")
-        elif other.host != container.host:
-            document.add(place, f"{name} is on {other.host}: both must be on one host")
-        elif key == "links" and other.network_mode != BRIDGE:
-            document.add(place, f"{name} is not on the default bridge: it needs network_mode {BRIDGE}")
-        elif key == "network_mode" and other.network_mode.startswith(CONTAINER):
-            document.add(place, f"{name} has no network of its own either")
-    if circle := _circle(container.name, known):
-        document.add(("containers", container.name, key), f"each must run before the other: {' → '.join(circle)}")
-
-
-def _circle(name: str, known: Mapping[str, ContainerEntry]) -> tuple[str, ...]:
-    """Return the way from a container over those that it leans on back to itself, () where there is none."""
-    ways: list[tuple[str, ...]] = [(name,)]
-    seen = set[str]()
-    while ways:
-        way = ways.pop()
-        entry = known.get(way[-1])
-        for link in entry.links if entry else ():
-            other = link.partition(":")[0]
-            if other == name and len(way) > 1:
-                return (*way, name)
-            if other not in seen:
-                seen.add(other)
-                ways.append((*way, other))
-    return ()
-
-
-def _check_addresses(written: PlaybookFile, document: Document) -> None:
-    """Note addresses that a network does not have, or that two containers would have."""
-    taken: dict[tuple[str, str, str], str] = {}
-    for name, container in written.containers.items():
-        for network, attachment in container.networks.items():
-            declared, address = written.networks.get(network), attachment.address
-            if not declared or not address:
-                continue
-            place = ("containers", name, "networks", network, "address")
-            if declared.subnet != CLUSTER and (why := inside(address, declared.subnet)):
-                document.add(place, f"{why} (networks.{network}.subnet)")
-            elif address == declared.gateway:
-                document.add(place, f"{shown(address)} is the gateway of {network}")
-            # A bridge is each host's own; any other network may join the hosts.
-            reach = container.host if declared.driver is Driver.BRIDGE else ALL
-            first = taken.setdefault((network, reach, address), name)
-            if first != name:
-                document.add(place, f"{shown(address)} is the address of {first}")
-
-
-def _check_ports(containers: Mapping[str, ContainerEntry], document: Document) -> None:
-    taken: dict[tuple[str, str], str] = {}
-    for name, container in containers.items():
-        for i, ports in enumerate(container.publish):
-            first = taken.setdefault((container.host, ports.partition(":")[0]), name)
-            if first != name:
-                document.add(("containers", name, "publish", i), f"the port of {container.host} leads to {first}")
-
-
-def _check_known(what: str, name: str, known: Iterable[str], place: Path, document: Document) -> None:
-    """Note a name under `expect` or `containers` that is not declared."""
-    known = tuple(known)
-    if name not in known:
-        document.add(place, f"there is no {what} {shown(name)}{meant(name, known)}", choices(known) or f"no {what}s")
 
 
 def _expectation(
@@ -503,7 +421,7 @@ def _expectation(
 
 def _check_named(what: str, name: str, known: Iterable[str], place: Path, document: Document) -> None:
     """Note a name in an expectation that is not declared, where it was written."""
-    _check_known(what, name, (*known, ALL), document.find(name, place), document)
+    check_known(what, name, (*known, ALL), document.find(name, place), document)
 
 
 def check_together(inventory: Inventory, playbook: Playbook, text: str, file: str) -> Playbook:
@@ -519,7 +437,7 @@ def check_together(inventory: Inventory, playbook: Playbook, text: str, file: st
             few = f"the playbook needs {len(playbook.hosts)}, the inventory has {len(inventory.hosts)}"
             document.add(place, f"there is no host {shown(container.host)}: {few}", choices(inventory.hosts))
         elif host is None:
-            _check_known("host", container.host, inventory.hosts, place, document)
+            check_known("host", container.host, inventory.hosts, place, document)
         elif Role.DOCKER not in host.roles:
             able = (h.name for h in inventory.hosts.values() if Role.DOCKER in h.roles)
             document.add(place, f"{host.name} does not have the role {Role.DOCKER}", choices(able))
