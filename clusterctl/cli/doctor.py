@@ -65,7 +65,7 @@ def doctor(
     mended: list[Mended] = []
     if fix:
         if output is not options.Output.JSON:
-            _print(found)
+            _print(found, advise=False)
         found = _mend(lab, access, found, mended, yes=yes, quiet=quiet, verbose=verbose)
     if output is options.Output.JSON:
         render.document(lab=lab.name, **found.document(), fixed=[m.document() for m in mended])
@@ -226,7 +226,7 @@ def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def _print(found: Diagnosis) -> None:
+def _print(found: Diagnosis, *, advise: bool = True) -> None:
     from rich.text import Text
 
     from clusterctl.cli import render
@@ -256,7 +256,7 @@ def _print(found: Diagnosis) -> None:
     out.print(Text.assemble(("remedy: ", "bold"), finding.hint), soft_wrap=True)
     for other in found.also():
         out.print(Text(f"also: {other.finding.seen}", style=style), soft_wrap=True)
-    if _safe(found) or cause.completes:
+    if advise and (_safe(found) or cause.completes):
         out.print(Text("next: clusterctl doctor --fix does it, after naming it"))
     broken = f"the {finding.layer} layer is broken ({finding.check}, {finding.subject})"
     out.print(Text(f"{found.lab}: {broken}, {found.seconds:.1f} s", style=style), soft_wrap=True)

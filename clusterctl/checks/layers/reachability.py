@@ -130,12 +130,18 @@ def ways_out(lab: Lab, survey: Survey) -> tuple[Way, ...]:
             continue
         if anatomy.host.link(GATEWAY) is None or not any(r.startswith("default ") for r in space.routes):
             continue
-        others = [h for h in survey.facts.hosts if h != source.host]
+        others = [h for h in survey.facts.hosts if h != source.host and not ignores_pings(survey, h)]
         for other in others[:1]:
             address = lab.inventory.hosts[other].cluster_address
             argv = ("ping", "-c", "1", "-W", "1", address)
             found.append(Way(source, address, InContainer(source.host, source.name, argv, source.image)))
     return tuple(found)
+
+
+def ignores_pings(survey: Survey, host: str) -> bool:
+    """Whether a host answers no ping by its own settings."""
+    anatomy = survey.anatomy(host)
+    return anatomy is not None and anatomy.host.sysctls.get("ipv4/icmp_echo_ignore_all") == "1"
 
 
 def probes(lab: Lab, survey: Survey) -> tuple[InContainer, ...]:

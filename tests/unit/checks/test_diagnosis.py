@@ -161,3 +161,9 @@ def test_packets_are_counted_by_their_inner_direction():
     assert counted(text, "10.10.10.2", "10.10.10.3") == [(1, 1), (1, 0), None]
     with pytest.raises(ValueError, match="cut short"):
         counted(text.replace("\x01 end", ""), "10.10.10.2", "10.10.10.3")
+
+
+def test_a_host_that_answers_no_ping_is_not_asked_whether_containers_get_out():
+    survey = with_space(answered(), "docker2", "-", sysctls={"ipv4/icmp_echo_ignore_all": "1"})
+    assert [way.source.name for way in reachability.ways_out(LAB, survey)] in ([], ["qyt2"])
+    assert "way-out" not in [f[1] for f in faults(survey)]
