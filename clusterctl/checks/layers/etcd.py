@@ -108,7 +108,8 @@ def _unfit(host: Host, survey: Survey, told: dict[str, MemberStatus], margin: st
     said = Evidence(
         host.name, f"{CTL} endpoint status", status if isinstance(status, str) else f"leader {status.leader:x}"
     )
-    refused = last_words(log, "certificate", "x509", "tls:", "rejected connection")
+    # Of the latest lines alone: an old one may tell of what is mended. A peer that ends breaks off with EOF as well.
+    refused = last_words(log[-12:], "certificate", "x509", "tls:", "permission denied")
     why = refused or last_words(log, "mismatch", "no leader", "timed out", "unreachable", "no space", "error")
     shown = [said, *([Evidence(host.name, JOURNAL, why)] if why else [])]
     if isinstance(status, str):
