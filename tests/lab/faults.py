@@ -60,18 +60,11 @@ def rule(name, host, rule, layer, check, says=(), enter="", table="filter"):
 OFTEN = frozenset(
     {
         "4789 dropped",
-        "7946 dropped",
-        "forward policy DROP",
         "MTU too small",
-        "wrong advertised address",
         "dockerd without the store",
-        "dockerd started before the store",
         "quorum lost",
         "missing FDB entry",
         "container stopped",
-        "name not resolving",
-        "clock wrong",
-        "disk full",
     }
 )
 """The faults that every run of the tests makes; the others take minutes together."""

@@ -133,6 +133,7 @@ def test_a_wrong_address_and_gateway_and_one_more_interface_are_seen(standing, j
     assert {f["severity"] for f in judged("bridge", "gateway: {of: all, is: 172.17.0.1}")} == {"ok"}
 
 
+@pytest.mark.long
 def test_an_address_that_somebody_else_has_is_named(standing, judged):
     judged("bridge")
     with broken(standing, STRANGER % "web", "docker rm -f web"):
@@ -155,6 +156,7 @@ def test_a_veth_that_is_off_the_bridge_is_seen(standing, judged):
         fails(judged, "bridge", {"veth: {of: c1}": "is down"})
 
 
+@pytest.mark.long
 def test_a_veth_that_does_not_come_with_its_container_is_seen(standing, judged):
     judged("bridge")
     there = "ls /sys/class/net/docker0/brif"
@@ -165,6 +167,7 @@ def test_a_veth_that_does_not_come_with_its_container_is_seen(standing, judged):
     assert standing.lab.ssh("docker1", "docker ps -aq | wc -l").strip() == "2", "the trial has left nothing"
 
 
+@pytest.mark.long
 def test_a_name_that_is_known_after_all_fails_the_negatives(standing, judged):
     judged("link")
     how = "docker exec c1 sh -c 'cp /etc/hosts /tmp/h; echo 172.17.0.3 c2 >> /etc/hosts'"
@@ -176,6 +179,7 @@ def test_a_name_that_is_known_after_all_fails_the_negatives(standing, judged):
         fails(judged, "link", words)
 
 
+@pytest.mark.long
 def test_a_link_whose_line_is_gone_or_wrong_is_seen(standing, judged):
     judged("link")
     keep = "docker exec c2 sh -c 'cp /etc/hosts /tmp/h; sed %s /tmp/h > /tmp/n; cat /tmp/n > /etc/hosts'"
@@ -190,6 +194,7 @@ def test_a_link_whose_line_is_gone_or_wrong_is_seen(standing, judged):
         fails(judged, "link", {"hosts_file: {of: c2, has: c1}": "it says 172.17.0.99 c1, c1 has 172.17.0.2"})
 
 
+@pytest.mark.long
 def test_a_name_that_the_dns_is_not_to_know(standing, judged):
     unknown = "resolves: {from: c1, to: c2, as: nobody, succeeds: false}"
     (held,) = judged("user-bridge", unknown)
@@ -199,6 +204,7 @@ def test_a_name_that_the_dns_is_not_to_know(standing, judged):
         fails(judged, "user-bridge", {unknown: "nobody is 10.30.1."})
 
 
+@pytest.mark.long
 def test_servers_that_are_cut_off_and_servers_that_should_be(standing, judged):
     judged("isolation")
     drop = "FORWARD -p tcp --dport 8080 -j DROP"
@@ -217,6 +223,7 @@ def test_servers_that_are_cut_off_and_servers_that_should_be(standing, judged):
         fails(judged, "isolation", words)
 
 
+@pytest.mark.long
 def test_ports_that_are_free_or_taken_after_all(standing, judged):
     taken, free = "binds: {in: second, port: 8089, succeeds: false}", "binds: {in: apart, port: 8089}"
     judged("host")
