@@ -6,7 +6,7 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from clusterctl.model.finding import Severity
-from clusterctl.model.text import Lang
+from clusterctl.model.lang import Lang
 from clusterctl.report.said import said
 
 if TYPE_CHECKING:

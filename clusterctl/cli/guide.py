@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 import typer
 
 from clusterctl.cli import options
-from clusterctl.model.text import Lang
+from clusterctl.model.lang import Lang
 
 if TYPE_CHECKING:
     from clusterctl.model.facts import Facts

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from clusterctl.cli import options
-from clusterctl.model.text import Lang
+from clusterctl.model.lang import Lang
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

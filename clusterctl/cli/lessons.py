@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from clusterctl.cli import options
-from clusterctl.model.text import Lang
+from clusterctl.model.lang import Lang
 
 if TYPE_CHECKING:
     from clusterctl.cli.playbooks import Lesson

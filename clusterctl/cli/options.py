@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from clusterctl.model.text import Lang
+from clusterctl.model.lang import Lang
 
 
 class Output(StrEnum):

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
+    from clusterctl.model.lang import Lang
     from clusterctl.model.report import Report
-    from clusterctl.model.text import Lang
 
 MARKS = {
     "ok": ("✓ ok", "green"),

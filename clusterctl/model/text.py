@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import re
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, field_validator, model_validator
 
+from clusterctl.model.lang import Lang
 from clusterctl.model.names import Value, wrong
 
 if TYPE_CHECKING:
     from pydantic import GetJsonSchemaHandler
     from pydantic_core import core_schema
-
-
-class Lang(StrEnum):
-    """A language of the texts for learners."""
-
-    EN = "en"
-    ZH = "zh"
 
 
 _WIDE = "\u2e80-\u9fff\uff00-\uffef\u3000-\u303f\u2018-\u201d\u2014\u2026"

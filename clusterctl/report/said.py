@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from clusterctl.model.text import Lang
+from clusterctl.model.lang import Lang
 
 FILE = Path(__file__).with_name("said.yml")
 

@@ -97,7 +97,7 @@ def fails(judged, lesson, words):
 
 @pytest.mark.parametrize("name", LESSONS)
 def test_a_lesson_holds_and_explains_itself_in_two_languages(standing, name):
-    from clusterctl.model.text import Lang
+    from clusterctl.model.lang import Lang
     from clusterctl.report.said import said
 
     standing.name = ""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from clusterctl.model.facts import Facts
     from clusterctl.model.lab import Lab
-    from clusterctl.model.text import Lang
+    from clusterctl.model.lang import Lang
     from clusterctl.plan.action import Action
     from clusterctl.plan.runner import Planned
 

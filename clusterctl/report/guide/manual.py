@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from clusterctl.model.text import Lang
+    from clusterctl.model.lang import Lang
 
 HERE = ""
 """The machine that the reader works from, where a host's name would stand."""

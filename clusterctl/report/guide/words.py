@@ -13,7 +13,7 @@ import yaml
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from clusterctl.model.text import Lang
+    from clusterctl.model.lang import Lang
 
 FILE = Path(__file__).with_name("words.yml")
 

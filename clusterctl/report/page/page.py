@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from clusterctl.model.facts import Facts
     from clusterctl.model.finding import Finding
     from clusterctl.model.lab import Lab
+    from clusterctl.model.lang import Lang
     from clusterctl.model.report import Report
-    from clusterctl.model.text import Lang
     from clusterctl.topology.capture import Sighting
     from clusterctl.topology.listen import Seen
     from clusterctl.topology.path import Path

@@ -10,8 +10,9 @@ from clusterctl.cli import playbooks
 from clusterctl.cli.explain import explain
 from clusterctl.model.errors import InputError
 from clusterctl.model.finding import Finding, Severity
+from clusterctl.model.lang import Lang
 from clusterctl.model.playbook import load_playbook
-from clusterctl.model.text import Lang, Text
+from clusterctl.model.text import Text
 from clusterctl.report.said import catalog, said
 
 CHINESE = re.compile("[\u4e00-\u9fff]")

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 from clusterctl.model.finding import Finding, Severity
 from clusterctl.model.lab import Lab
+from clusterctl.model.lang import Lang
 from clusterctl.model.report import Report
-from clusterctl.model.text import Lang, Text
+from clusterctl.model.text import Text
 from clusterctl.plan.command import Result, command
 from clusterctl.report.page.page import FOLDER, LONGEST, Findings, document, page
 from clusterctl.topology.capture import Point, Sighting
