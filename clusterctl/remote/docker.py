@@ -320,7 +320,7 @@ def _on(network: str, containers: Sequence[Mapping[str, Any]]) -> dict[str, Mapp
         joined = ((raw.get("NetworkSettings") or {}).get("Networks") or {}).get(network)
         if joined and joined.get("EndpointID"):
             named = {"Name": _name(raw), "MacAddress": joined["MacAddress"], "IPv4Address": joined["IPAddress"]}
-            found[joined["EndpointID"]] = named
+            found[raw["Id"]] = named
     return found
 
 
