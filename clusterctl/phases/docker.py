@@ -88,14 +88,13 @@ def _younger(found: HostFacts, paths: Sequence[str]) -> bool:
 def _right(host: Host, found: HostFacts, store: str) -> bool:
     """Whether the daemon runs on the store, as the one that it is to be there."""
     daemon = found.docker
-    advertised = f"{host.cluster_address}:{etcd.ADVERTISED_PORT}"
-    return daemon is not None and daemon.advertise == advertised and etcd.serves(daemon.store, store)
+    return daemon is not None and daemon.advertise == etcd.advertised(host) and etcd.serves(daemon.store, store)
 
 
 def _joined(host: Host, store: str) -> Effect:
     def effect(facts: HostFacts) -> HostFacts:
         daemon = facts.docker or DockerFacts(version=facts.versions.get("docker", "20.10"))
-        daemon = replace(daemon, store=store, advertise=f"{host.cluster_address}:{etcd.ADVERTISED_PORT}")
+        daemon = replace(daemon, store=store, advertise=etcd.advertised(host))
         unit = Unit(active="active", started=time.time() + 1)
         return replace(facts.with_unit(UNIT, unit), docker=daemon, astray=0)
 
@@ -132,7 +131,7 @@ class JoinStore:
                 actions = [replace(a, turn=turn) for a in actions]
             yield from steps(actions, host.name, _settled(found, store))
         if changed:
-            advertised = tuple(f"{d.cluster_address}:{etcd.ADVERTISED_PORT}" for d in daemons)
+            advertised = tuple(map(etcd.advertised, daemons))
             for host in daemons:
                 yield WaitFor(
                     host=host.name,
@@ -226,7 +225,7 @@ def _restart(host: Host, found: HostFacts, store: str, theirs: Mapping[str, Any]
     yield WaitFor(
         host=host.name,
         title="wait until Docker reports the store",
-        condition=StoreJoined(store, f"{host.cluster_address}:{etcd.ADVERTISED_PORT}"),
+        condition=StoreJoined(store, etcd.advertised(host)),
         within=60,
         hint=JOURNAL,
     )

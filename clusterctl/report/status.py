@@ -306,7 +306,7 @@ def _members(lab: Lab, survey: Survey, judged: _Findings) -> Iterator[MemberRow]
 
 def _daemons(lab: Lab, survey: Survey, judged: _Findings) -> Iterator[DaemonRow]:
     store = etcd.url(lab.with_role(Role.ETCD))
-    by_address = {f"{h.cluster_address}:{etcd.ADVERTISED_PORT}": h.name for h in lab.with_role(Role.DOCKER)}
+    by_address = {etcd.advertised(h): h.name for h in lab.with_role(Role.DOCKER)}
     listed = [k.removeprefix(NODES) for k in survey.keys if k.startswith(NODES)] if _read(survey) else []
     for host in lab.with_role(Role.DOCKER):
         state, problem = judged.of(Layer.DOCKERD, host.name)

@@ -154,6 +154,11 @@ def url(members: Sequence[Host]) -> str:
     return "etcd://" + ",".join(f"{m.cluster_address}:{CLIENT_PORT}" for m in members)
 
 
+def advertised(host: Host) -> str:
+    """Return the address that a host's daemon tells the store and its peers."""
+    return f"{host.cluster_address}:{ADVERTISED_PORT}"
+
+
 def serves(reported: str, store: str) -> bool:
     """Whether a daemon with the first URL is on the store of the second: one shared endpoint is enough.
 
@@ -167,7 +172,7 @@ def settings(host: Host, members: Sequence[Host]) -> dict[str, Any]:
     """Return what dockerd needs. TLS is used only when all three kv files are set (pkg/discovery/kv in 20.10)."""
     return {
         "cluster-store": url(members),
-        "cluster-advertise": f"{host.cluster_address}:{ADVERTISED_PORT}",
+        "cluster-advertise": advertised(host),
         "cluster-store-opts": {"kv.cacertfile": CA, "kv.certfile": DOCKER_CERT, "kv.keyfile": DOCKER_KEY},
     }
 

@@ -111,7 +111,7 @@ def message(line: str) -> str:
 
 def _store(lab: Lab, host: Host, facts: HostFacts, daemon: DockerFacts) -> Judged | None:
     """Judge the store that the daemon is on, and the address that it is announced with."""
-    store, wanted = etcd.url(lab.with_role(Role.ETCD)), f"{host.cluster_address}:{etcd.ADVERTISED_PORT}"
+    store, wanted = etcd.url(lab.with_role(Role.ETCD)), etcd.advertised(host)
     says = Evidence(host.name, INFO, f"Cluster Store: {daemon.store}\nCluster Advertise: {daemon.advertise}")
     written = written_settings(facts)
     reads = Evidence(
