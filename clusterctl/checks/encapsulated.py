@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
+from clusterctl.checks.captured import deaf, mute
 from clusterctl.checks.check import Check, Pairs, Spot, Verdict, failed, ok, settled, shared_overlay, unknown
 from clusterctl.checks.forwarded import overlay_on, read_overlay
 from clusterctl.checks.probe import OnHost, last_line
@@ -75,10 +76,8 @@ class Encapsulated(Pairs):
 
         def decide(answers: Answers) -> Verdict:
             result = answers.result(capture)
-            if result.exit_code == tcpdump.MISSING:
-                return unknown(f"there is no tcpdump on {here.name}", "apt-get install tcpdump")
-            if result.exit_code == tcpdump.DEAF:
-                return unknown(f"tcpdump did not start on {here.name}: {result.tail()}")
+            if why := deaf(result, here.name):
+                return why
             vni = _one_vni(answers, near, far)
             if isinstance(vni, Verdict):
                 return vni
@@ -127,11 +126,8 @@ def judge_capture(
 ) -> Verdict:
     """Compare what was captured with what must be in it."""
     capture = tcpdump.read_capture(text)
-    # Without a ping of its own it says nothing, even if another's passed by.
-    if capture.made in (126, 127):
-        return unknown(f"there is no ping in the image {image}", "give the container an image that has ping")
-    if "packets transmitted" not in capture.maker:
-        return unknown(f"no ping was sent: {last_line(capture.maker) or f'exit {capture.made}'}")
+    if why := mute(capture, image):
+        return why
     packet = read_packet(capture.packets)
     if packet is None:
         return _nothing(capture, interface, outer[0])

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from clusterctl.checks.captured import deaf, mute
 from clusterctl.checks.check import Check, Pairs, Spot, Verdict, failed, ok, settled, shared, unknown
 from clusterctl.checks.probe import OnHost, last_line
 from clusterctl.commands import tcpdump
@@ -62,10 +63,8 @@ class Framed(Pairs):
 
         def decide(answers: Answers) -> Verdict:
             result = answers.result(capture)
-            if result.exit_code == tcpdump.MISSING:
-                return unknown(f"there is no tcpdump on {source.host.name}", "apt-get install tcpdump")
-            if result.exit_code == tcpdump.DEAF:
-                return unknown(f"tcpdump did not start on {source.host.name}: {result.tail()}")
+            if why := deaf(result, source.host.name):
+                return why
             macs = (source.mac(network.name), target.mac(network.name))
             if network.driver is not Driver.MACVLAN:
                 macs = (answers.result(hosts[0]).stdout.strip(), answers.result(hosts[1]).stdout.strip())
@@ -108,10 +107,8 @@ def read_frame(text: str) -> Frame | None:
 def judge_frame(text: str, must: Frame, interface: str, image: str) -> Verdict:
     """Compare what was captured with what must be in it."""
     capture = tcpdump.read_capture(text)
-    if capture.made in (126, 127):
-        return unknown(f"there is no ping in the image {image}", "give the container an image that has ping")
-    if "packets transmitted" not in capture.maker:
-        return unknown(f"no ping was sent: {last_line(capture.maker) or f'exit {capture.made}'}")
+    if why := mute(capture, image):
+        return why
     frame = read_frame(capture.packets)
     if frame is None and capture.packets.strip():
         return unknown(f"tcpdump decoded something else: {last_line(capture.packets)}")
