@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from clusterctl.model import lan
 from clusterctl.model.lab import LABEL
+from clusterctl.networks.apart import Apart
 from clusterctl.networks.making import Making
 
 if TYPE_CHECKING:
@@ -17,19 +18,8 @@ VLAN_DEVICE = "8021q"
 """The kernel's module for 802.1Q sub-interfaces."""
 
 
-class Lan:
+class Lan(Apart):
     """A network on the hosts' own wire. Every host makes its own; the wire makes one of them."""
-
-    scope = "local"
-
-    def creators(self, lab: Lab, network: Network) -> tuple[str, ...]:
-        """Return the hosts with a container on it."""
-        users = {c.host for c in lab.playbook.containers.values() if network.name in c.networks}
-        return tuple(h for h in lab.inventory.hosts if h in users)
-
-    def seen_on(self, lab: Lab, network: Network) -> tuple[str, ...]:
-        """Return the same hosts."""
-        return self.creators(lab, network)
 
     def devices(self, network: Network) -> tuple[str, ...]:
         """Return the kinds of devices that the kernel must have: its own, and 802.1Q's where it is in a VLAN."""
