@@ -94,11 +94,14 @@ class RemoveImages:
                 continue
             noted = {n for n, of in found.records.items() if of == lab.name}
             of_others = {c.image for c in found.docker.containers.values() if c.labels.get(LABEL) != lab.name}
-            images = found.docker.images
-            built = [t for i in images if i.labels.get(IMAGE_LABEL) == lab.name for t in i.tags if t not in of_others]
-            came = [t for i in images for t in i.tags if t not in built and _noted(t) in noted and t not in of_others]
+            ours = [
+                tag
+                for image in found.docker.images
+                for tag in image.tags
+                if tag not in of_others and (image.labels.get(IMAGE_LABEL) == lab.name or _noted(tag) in noted)
+            ]
             yield from steps(
-                [docker.RemoveImage(host=host, title=f"remove image {t}", tag=t) for t in (*built, *came)],
+                [docker.RemoveImage(host=host, title=f"remove image {t}", tag=t) for t in ours],
                 host,
                 "no image of this lab",
             )
