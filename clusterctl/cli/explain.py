@@ -18,11 +18,11 @@ WORDS = {
     Lang.EN: ("expected", "seen", "why", "try"),
     Lang.ZH: ("期望", "看到", "原因", "试试"),
 }
-MARKS = {
-    Severity.OK: ("✓ ok", "✓ 成立", "green"),
-    Severity.WARNING: ("! warning", "! 注意", "yellow"),
-    Severity.UNKNOWN: ("? unknown", "? 未知", "magenta"),
-    Severity.FAILED: ("✗ FAILED", "✗ 不成立", "red"),
+CHINESE = {
+    Severity.OK: "✓ 成立",
+    Severity.WARNING: "! 注意",
+    Severity.UNKNOWN: "? 未知",
+    Severity.FAILED: "✗ 不成立",
 }
 NARROWEST, WIDEST = 60, 110
 
@@ -43,9 +43,9 @@ def _finding(finding: Finding, lang: Lang, *, heads: bool, why: bool) -> None:
     from clusterctl.cli import render
 
     out = render.console()
-    en, zh, style = MARKS[finding.severity]
+    mark, style = render.MARKS[finding.severity]
     expected, seen, because, hint = WORDS[lang]
-    head = Text(zh if lang is Lang.ZH else en, style=style)
+    head = Text(CHINESE[finding.severity] if lang is Lang.ZH else mark, style=style)
     if heads:
         head.append(f"  {finding.check} {finding.subject}", style="bold")
     rows = [(expected, said(finding.expected, lang)), (seen, said(finding.seen, lang))]
