@@ -52,6 +52,10 @@ class Listener:
     process: str
 
 
+GATEWAY_BRIDGE = "docker_gwbridge"
+"""Docker makes this bridge by itself with the first overlay endpoint: the containers' way out."""
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """A container's place on a network. Endpoints on other hosts show an id that starts with "ep-"."""

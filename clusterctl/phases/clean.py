@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from clusterctl.commands import docker
 from clusterctl.model.errors import Reason, Refused
+from clusterctl.model.facts import GATEWAY_BRIDGE
 from clusterctl.model.lab import IMAGE_LABEL, LABEL
 from clusterctl.model.thing import Kind, Thing
 from clusterctl.plan.phase import Section, steps
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from clusterctl.plan.action import Action
     from clusterctl.plan.phase import Noop
 
-DOCKERS_OWN = ("docker_gwbridge", "ingress")
+DOCKERS_OWN = (GATEWAY_BRIDGE, "ingress")
 """Networks that Docker makes by itself for overlays, and makes anew."""
 
 NO_TAG = "<none>"

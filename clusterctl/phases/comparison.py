@@ -11,11 +11,11 @@ from clusterctl.checks.comparison import End, Setting
 from clusterctl.checks.hosts import devices
 from clusterctl.commands import docker
 from clusterctl.model.compared import Compared
+from clusterctl.model.facts import GATEWAY_BRIDGE
 from clusterctl.model.finding import Severity
 from clusterctl.model.inventory import Role
 from clusterctl.model.lab import LABEL
 from clusterctl.model.playbook import HOST, PROBE, check_together, load_playbook
-from clusterctl.phases.networks import GATEWAY_BRIDGE
 from clusterctl.plan.phase import Noop, Section, steps
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from clusterctl.commands import docker
 from clusterctl.model.errors import Reason, Refused
-from clusterctl.model.facts import HostFacts, NetworkFacts
+from clusterctl.model.facts import GATEWAY_BRIDGE, HostFacts, NetworkFacts
 from clusterctl.model.lab import LABEL
 from clusterctl.networks import DRIVERS
 from clusterctl.plan import files
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from clusterctl.networks.making import Making
     from clusterctl.plan.action import Action, Effect
     from clusterctl.plan.door import Door
-
-GATEWAY_BRIDGE = "docker_gwbridge"
-"""Docker makes this bridge by itself with the first overlay endpoint: the containers' way out."""
 
 ABSENT = "absent"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clusterctl.model.errors import InputError
+from clusterctl.model.facts import GATEWAY_BRIDGE
 from clusterctl.topology.path import Broken, End, Path
 from clusterctl.topology.walk import Walk
 
@@ -84,10 +85,10 @@ def destination(start: End, target: End) -> tuple[str, str]:
     mine = {a.network for a in _attached(start)}
     shared = [n for n in theirs if n in mine and (start.host.name == target.host.name or drivers[n] in ACROSS)]
     # An overlay's containers are on docker_gwbridge besides, which keeps them apart.
-    shared.sort(key=lambda n: (n == "docker_gwbridge", drivers[n] not in ACROSS))
+    shared.sort(key=lambda n: (n == GATEWAY_BRIDGE, drivers[n] not in ACROSS))
     if shared:
         return shared[0], theirs[shared[0]]
-    return "", next((ip for n, ip in theirs.items() if n != "docker_gwbridge"), next(iter(_ips(target)), ""))
+    return "", next((ip for n, ip in theirs.items() if n != GATEWAY_BRIDGE), next(iter(_ips(target)), ""))
 
 
 def _attached(end: End) -> tuple[Attachment, ...]:

@@ -11,6 +11,7 @@ from clusterctl.checks.layers.network import network_ids
 from clusterctl.checks.layers.rules import dropping, undoing, without_counters
 from clusterctl.commands import bridge
 from clusterctl.commands.ip import set_up
+from clusterctl.model.facts import GATEWAY_BRIDGE
 from clusterctl.model.finding import Evidence, Layer, Severity
 from clusterctl.model.inventory import Role
 from clusterctl.model.playbook import Driver
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from clusterctl.topology.links import Link
 
 JUDGE = Judge(Layer.FORWARDING)
-
-GATEWAY = "docker_gwbridge"
-"""The bridge by which the containers of overlays reach what is not on them."""
 
 AWAY = "192.0.2.1"
 """An address outside of every lab (RFC 5737), for asking rules about packets that leave."""
@@ -257,30 +255,30 @@ def _masquerade(host: Host, anatomy: Anatomy, gateway: Link) -> Iterator[Judged]
         return
     shown = Evidence(host.name, "iptables -t nat -S POSTROUTING", f"no MASQUERADE for {subnets[0]}")
     seen = f"the rule on {host.name} is gone that gives what containers send out the host's address ({subnets[0]})"
-    hint = f"{host.name}: iptables -t nat -A POSTROUTING -s {subnets[0]} ! -o {GATEWAY} -j MASQUERADE"
+    hint = f"{host.name}: iptables -t nat -A POSTROUTING -s {subnets[0]} ! -o {GATEWAY_BRIDGE} -j MASQUERADE"
     yield JUDGE.warning("no-masquerade", host.name, f"MASQUERADE for {subnets[0]}", seen, hint, shown)
 
 
 def _gateway(host: Host, anatomy: Anatomy) -> Iterator[Judged]:
     """Judge the host's own FORWARD chain: what containers send out must pass it."""
-    nic, gateway = anatomy.host.with_address(host.cluster_address), anatomy.host.link(GATEWAY)
+    nic, gateway = anatomy.host.with_address(host.cluster_address), anatomy.host.link(GATEWAY_BRIDGE)
     if nic is None or gateway is None:
         return
     if not gateway.up:
-        shown = Evidence(host.name, f"ip -br link show {GATEWAY}", "DOWN")
-        seen = f"{GATEWAY} is down on {host.name}: its containers reach nothing outside their overlays"
-        hint = f"{host.name}: ip link set {GATEWAY} up"
-        mend = Run(host=host.name, title=f"set {GATEWAY} up", command=set_up(GATEWAY))
-        yield JUDGE.fault("gateway-down", host.name, f"{GATEWAY} is up", seen, hint, shown, safe=[mend])
+        shown = Evidence(host.name, f"ip -br link show {GATEWAY_BRIDGE}", "DOWN")
+        seen = f"{GATEWAY_BRIDGE} is down on {host.name}: its containers reach nothing outside their overlays"
+        hint = f"{host.name}: ip link set {GATEWAY_BRIDGE} up"
+        mend = Run(host=host.name, title=f"set {GATEWAY_BRIDGE} up", command=set_up(GATEWAY_BRIDGE))
+        yield JUDGE.fault("gateway-down", host.name, f"{GATEWAY_BRIDGE} is up", seen, hint, shown, safe=[mend])
         return
     yield from _masquerade(host, anatomy, gateway)
     rules = Rules.read(without_counters(anatomy.host.rules))
     inside = next(iter(gateway.ips), "172.18.0.1")
-    packet = Packet("icmp", 0, inside, AWAY, GATEWAY, nic.name)
+    packet = Packet("icmp", 0, inside, AWAY, GATEWAY_BRIDGE, nic.name)
     ended = rules.ends(
         packet, (("raw", "PREROUTING"), ("mangle", "PREROUTING"), ("mangle", "FORWARD"), ("filter", "FORWARD"))
     )
-    expected = f"FORWARD lets pass what containers send out by {GATEWAY}"
+    expected = f"FORWARD lets pass what containers send out by {GATEWAY_BRIDGE}"
     if ended:
         shown = Evidence(
             host.name,

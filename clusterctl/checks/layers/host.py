@@ -12,6 +12,7 @@ from clusterctl.checks.hosts import address, ports
 from clusterctl.checks.hosts.clock import SKEW
 from clusterctl.checks.layers.judged import Judge
 from clusterctl.commands.ip import set_forwarding
+from clusterctl.model.facts import GATEWAY_BRIDGE
 from clusterctl.model.finding import Evidence, Layer, Severity
 from clusterctl.model.inventory import Role
 from clusterctl.plan.action import Run
@@ -225,7 +226,7 @@ def _forwarding(host: Host, anatomy: Anatomy | None) -> Iterator[Judged]:
         return
     wanted = ["ipv4/ip_forward"]
     nic = anatomy.host.with_address(host.cluster_address)
-    wanted += [f"ipv4/conf/{n}/forwarding" for n in (nic.name if nic else "", "docker_gwbridge") if n]
+    wanted += [f"ipv4/conf/{n}/forwarding" for n in (nic.name if nic else "", GATEWAY_BRIDGE) if n]
     off = [w for w in wanted if anatomy.host.sysctls.get(w) == "0"]
     if off:
         names = [f"net.{w.replace('/', '.')}" for w in off]

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from clusterctl.checks.check import shared, spans
-from clusterctl.checks.layers.forwarding import GATEWAY
 from clusterctl.checks.layers.judged import Judge
 from clusterctl.checks.ping import read_ping
 from clusterctl.checks.probe import Answers, InContainer, Trouble, Unanswered, last_line
+from clusterctl.model.facts import GATEWAY_BRIDGE
 from clusterctl.model.finding import Evidence, Layer, Severity
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def ways_out(lab: Lab, survey: Survey) -> tuple[Way, ...]:
         space = anatomy.sandbox(source.name) if anatomy else None
         if not _ip(survey, source, next(iter(source.networks), "")) or space is None or anatomy is None:
             continue
-        if anatomy.host.link(GATEWAY) is None or not any(r.startswith("default ") for r in space.routes):
+        if anatomy.host.link(GATEWAY_BRIDGE) is None or not any(r.startswith("default ") for r in space.routes):
             continue
         others = [h for h in survey.facts.hosts if h != source.host and not ignores_pings(survey, h)]
         for other in others[:1]:

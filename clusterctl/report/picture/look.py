@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from clusterctl.model.facts import GATEWAY_BRIDGE
+from clusterctl.report.picture.scene import DEFAULT
+
 if TYPE_CHECKING:
     from clusterctl.report.picture.scene import Scene
 
@@ -36,7 +39,7 @@ _OWN = ("#57606a", "#eef1f4")
 
 def colours(scene: Scene, network: str) -> tuple[str, str]:
     """Return a network's colour for lines, and for surfaces; Docker's own and what is none are grey."""
-    named = [n for n in scene.networks if n not in ("bridge", "docker_gwbridge")]
+    named = [n for n in scene.networks if n not in (DEFAULT, GATEWAY_BRIDGE)]
     if network not in named:
         return _OWN
     return _COLOURS[named.index(network) % len(_COLOURS)]

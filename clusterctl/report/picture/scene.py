@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from clusterctl.model.facts import GATEWAY_BRIDGE
 from clusterctl.topology.host import overlays
 
 if TYPE_CHECKING:
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from clusterctl.topology.topology import Topology
 
 OVERLAY, BRIDGE, VLAN, CARD = "overlay", "bridge", "vlan", "card"
-GATEWAY, DEFAULT = "docker_gwbridge", "bridge"
-"""Docker's own bridges: the way out of overlays, and the one that containers without a network are on."""
+DEFAULT = "bridge"
+"""Docker's own bridge, which containers without a network are on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,7 @@ def scene(lab: str, found: Topology) -> Scene:
         machines=machines,
         tunnels=tuple(_tunnels(machines)),
         wires=tuple(_wires(machines)),
-        networks=tuple(sorted(networks, key=lambda n: n in (GATEWAY, DEFAULT))),
+        networks=tuple(sorted(networks, key=lambda n: n in (GATEWAY_BRIDGE, DEFAULT))),
         bars={b.id: b for m in machines for b in m.bars},
     )
 
@@ -144,7 +145,7 @@ def _machine(host: HostMap) -> Machine:
 
 def _place(bar: Bar) -> tuple[int, bool, str]:
     kinds = (OVERLAY, BRIDGE, VLAN, CARD)
-    return kinds.index(bar.kind), bar.network in (GATEWAY, DEFAULT), bar.row
+    return kinds.index(bar.kind), bar.network in (GATEWAY_BRIDGE, DEFAULT), bar.row
 
 
 def _id(host: HostMap, space: Namespace, link: Link) -> str:

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 from clusterctl.model.errors import Refused
-from clusterctl.model.facts import Endpoint, Facts
+from clusterctl.model.facts import GATEWAY_BRIDGE, Endpoint, Facts
 from clusterctl.model.lab import LABEL
-from clusterctl.phases.networks import GATEWAY_BRIDGE, ClearNetworks, CreateNetworks, NetworkSeen, RemoveNetworks
+from clusterctl.phases.networks import ClearNetworks, CreateNetworks, NetworkSeen, RemoveNetworks
 from clusterctl.testing import FakeDoor
 from example import NETWORK, after, both, changed, decide, finished, fresh, lab, reasons, titles, with_docker
 
