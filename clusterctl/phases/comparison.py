@@ -141,6 +141,7 @@ class RemoveComparison:
         if daemon is None:
             return
         ours = [c for c in daemon.containers.values() if _made(c.name, c.labels, lab)]
+        theirs = [c for c in daemon.containers.values() if c not in ours]
         for container in ours:
             yield docker.RemoveContainer(host=host, title=f"remove container {container.name}", name=container.name)
         for network in daemon.networks.values():
@@ -149,12 +150,13 @@ class RemoveComparison:
                 title = f"remove network {network.name}"
                 everywhere = network.scope != "local"
                 yield docker.RemoveNetwork(host=host, title=title, name=network.name, everywhere=everywhere, turn=1)
-        used = any(c.image == PROBE.tag for c in daemon.containers.values() if c not in ours)
+        used = any(c.image == PROBE.tag for c in theirs)
         if daemon.has_image(PROBE.tag) and (host, PROBE.tag) not in self._keep and not used:
             yield docker.RemoveImage(host=host, title=f"remove image {PROBE.tag}", tag=PROBE.tag, turn=2)
-        gateway = daemon.networks.get(GATEWAY_BRIDGE)
-        theirs = {e.container_id for e in gateway.endpoints} - {c.id for c in ours} if gateway else {""}
-        if not theirs and (host, GATEWAY_BRIDGE) not in self._keep:
+        # Docker puts containers of overlays on its bridge, and says so neither of them nor in the list of networks.
+        spans = {n.name for n in daemon.networks.values() if n.scope != "local"}
+        used = any(spans & c.networks.keys() for c in theirs)
+        if GATEWAY_BRIDGE in daemon.networks and (host, GATEWAY_BRIDGE) not in self._keep and not used:
             yield docker.RemoveNetwork(host=host, title=f"remove {GATEWAY_BRIDGE}", name=GATEWAY_BRIDGE, turn=2)
 
 

@@ -314,7 +314,10 @@ def _frames(stream: Any) -> Iterator[bytes]:
 
 
 def _on(network: str, containers: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-    """Return what `docker network inspect` says of the containers on a network, from the list of them."""
+    """Return what `docker network inspect` says of the containers on a network, from the list of them.
+
+    Of docker_gwbridge that list says nothing.
+    """
     found: dict[str, Mapping[str, Any]] = {}
     for raw in containers:
         joined = ((raw.get("NetworkSettings") or {}).get("Networks") or {}).get(network)

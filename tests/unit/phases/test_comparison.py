@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 from clusterctl.model.compared import Compared
-from clusterctl.model.facts import ContainerFacts, NetworkFacts
+from clusterctl.model.facts import GATEWAY_BRIDGE, ContainerFacts, NetworkFacts
 from clusterctl.model.lab import LABEL
 from clusterctl.phases.comparison import PREFIX, RemoveComparison, before, missing, playbook_of, setting, strangers
 from clusterctl.phases.containers import RunContainers
@@ -74,6 +74,17 @@ def test_the_image_goes_where_it_was_not_there_before_and_nothing_else_uses_it()
     assert "docker1: remove image clusterctl/probe:1" not in titles(
         decide(RemoveComparison(before(facts)), lab(), facts)
     )
+
+
+def test_dockers_bridge_goes_unless_a_container_of_somebody_else_is_on_an_overlay() -> None:
+    goes = f"docker1: remove {GATEWAY_BRIDGE}"
+    gateway = NetworkFacts("g", GATEWAY_BRIDGE, "bridge", "local")
+    networks = {**hosts().hosts["docker1"].docker.networks, gateway.name: gateway}
+    facts = with_docker(hosts(), "docker1", networks=networks)
+    assert goes not in titles(decide(RemoveComparison(()), lab(), facts)), "the lab's own container is on one"
+    empty = with_docker(facts, "docker1", containers={})
+    assert goes in titles(decide(RemoveComparison(()), lab(), empty))
+    assert goes not in titles(decide(RemoveComparison({("docker1", GATEWAY_BRIDGE)}), lab(), empty))
 
 
 def test_names_of_others_are_told() -> None:
