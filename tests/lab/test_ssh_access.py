@@ -141,9 +141,9 @@ def watched(*secrets):
 
     def look():
         while not stop.is_set():
-            for path in Path("/proc").glob("[0-9]*/cmdline"):
-                with contextlib.suppress(OSError):
-                    text = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            for process in filter(str.isdigit, os.listdir("/proc")):
+                with contextlib.suppress(OSError):  # it has ended meanwhile
+                    text = Path("/proc", process, "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
                     found.update(s for s in secrets if s in text)
 
     thread = threading.Thread(target=look)
