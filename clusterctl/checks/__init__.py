@@ -2,62 +2,69 @@
 
 from __future__ import annotations
 
+import functools
+import importlib
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from clusterctl.checks.address import Address
-from clusterctl.checks.agreed import Agreed
-from clusterctl.checks.attaches import Attaches
-from clusterctl.checks.binds import Binds
 from clusterctl.checks.check import Check, Kind
-from clusterctl.checks.connects import Connects
-from clusterctl.checks.encapsulated import Encapsulated
-from clusterctl.checks.forwarded import Forwarded
-from clusterctl.checks.framed import Framed
-from clusterctl.checks.from_host import FromHost
-from clusterctl.checks.gateway import Gateway
-from clusterctl.checks.hosts_file import HostsFile
-from clusterctl.checks.interfaces import Interfaces
-from clusterctl.checks.lifetime import Lifetime
-from clusterctl.checks.ping import Ping
-from clusterctl.checks.resolves import Resolves
-from clusterctl.checks.routed import Routed
-from clusterctl.checks.stored import Stored
-from clusterctl.checks.veth import Veth
-from clusterctl.checks.visible import Visible
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
 
     from clusterctl.model.facts import Facts
     from clusterctl.model.lab import Lab
     from clusterctl.model.playbook import Expectation
 
-KINDS: Mapping[str, type[Kind]] = {
-    k.kind: k
-    for k in (
-        Address,
-        Agreed,
-        Attaches,
-        Binds,
-        Connects,
-        Encapsulated,
-        Forwarded,
-        Framed,
-        FromHost,
-        Gateway,
-        HostsFile,
-        Interfaces,
-        Lifetime,
-        Ping,
-        Resolves,
-        Routed,
-        Stored,
-        Veth,
-        Visible,
-    )
-}
-"""The kinds of expectations by their keys in a playbook."""
+
+NAMES = (
+    "address",
+    "agreed",
+    "attaches",
+    "binds",
+    "connects",
+    "encapsulated",
+    "forwarded",
+    "framed",
+    "from_host",
+    "gateway",
+    "hosts_file",
+    "interfaces",
+    "lifetime",
+    "ping",
+    "resolves",
+    "routed",
+    "stored",
+    "veth",
+    "visible",
+)
+"""The keys of the expectations in a playbook; each is a file here of the same name."""
+
+
+class Kinds(Mapping[str, type[Kind]]):
+    """The kinds of expectations by their keys in a playbook; only those that it uses are imported."""
+
+    def __getitem__(self, key: str) -> type[Kind]:
+        if key not in NAMES:
+            raise KeyError(key)
+        return _kind(key)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(NAMES)
+
+    def __len__(self) -> int:
+        return len(NAMES)
+
+
+@functools.cache
+def _kind(key: str) -> type[Kind]:
+    module = importlib.import_module(f"clusterctl.checks.{key}")
+    (found,) = (k for k in vars(module).values() if isinstance(k, type) and issubclass(k, Kind) and k.__module__ == module.__name__)
+    return found
+
+
+KINDS = Kinds()
 
 
 def checks_of(lab: Lab, facts: Facts) -> tuple[Check, ...]:

@@ -37,6 +37,7 @@ class TunnelledEtcd:
         self._tunnel: Tunnel | None = None
         self._opening = threading.Lock()
         self._v3: Any = None
+        self._http: requests.Session | None = None
 
     def _local_port(self) -> int:
         with self._opening:
@@ -50,17 +51,13 @@ class TunnelledEtcd:
     def _request(
         self, method: str, path: str, within: float, data: Mapping[str, str] | None = None
     ) -> requests.Response:
-        files = self._credentials
-        return requests.request(
-            method,
-            f"https://127.0.0.1:{self._local_port()}{path}",
-            verify=str(files.trusted),
-            cert=(str(files.certificate), str(files.key)),
-            timeout=within,
-            data=data,
-            # A proxy in the environment must not see the cluster's store.
-            proxies={"http": "", "https": "", "no_proxy": "*"},
-        )
+        with self._opening:
+            if self._http is None:
+                self._http = requests.Session()
+                self._http.verify = str(self._credentials.trusted)
+                self._http.cert = (str(self._credentials.certificate), str(self._credentials.key))
+                self._http.trust_env = False  # a proxy in the environment must not see the cluster's store
+        return self._http.request(method, f"https://127.0.0.1:{self._local_port()}{path}", timeout=within, data=data)
 
     def health(self) -> MemberHealth:
         """Ask /health and /v2/keys; an etcd that does not answer is unhealthy, not an error."""
@@ -210,7 +207,9 @@ class TunnelledEtcd:
         return dict(sorted(found.items()))
 
     def close(self) -> None:
-        """Close the channel and the tunnel."""
+        """Close the connections and the tunnel."""
+        if self._http is not None:
+            self._http.close()
         if self._v3 is not None:
             self._v3.close()
         if self._tunnel is not None:

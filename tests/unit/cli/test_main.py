@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 from clusterctl import __version__
-from clusterctl.cli.main import app, wants_json
+from clusterctl.cli.main import COMMANDS, program, wants_json
 
-COMMANDS = sorted(str(c.name) for c in app.registered_commands)
 WITH_OUTPUT = [["validate"], ["up", "--dry-run"], ["down", "--dry-run"], ["verify"], ["status"], ["down", "--yes"]]
 BROKEN = "name: Lab!\nprovider: ssh\nhosts:\n  docker1: 192.0.2.300\n"
 
@@ -185,9 +184,19 @@ def test_a_dry_run_with_hosts_that_do_not_answer_is_refused_with_the_reason(cli)
 
 
 def test_only_the_command_that_is_asked_for_is_made() -> None:
-    from clusterctl.cli.main import narrowed
+    assert [c.name for c in program(["status", "-q"]).registered_commands] == ["status"]
+    assert [g.name for g in program(["etcd", "keys"]).registered_groups] == ["etcd"]
+    # Behind words that are no command one may still follow: it must be the real one.
+    made = program(["--", "up"])
+    assert {c.name for c in made.registered_commands} | {g.name for g in made.registered_groups} == COMMANDS.keys()
 
-    assert [c.name for c in narrowed(["status", "-q"]).registered_commands] == ["status"]
-    assert [g.name for g in narrowed(["etcd", "keys"]).registered_groups] == ["etcd"]
-    for argv in ([], ["--help"], ["stauts"]):
-        assert narrowed(argv) is app
+
+def test_completion_knows_the_options_of_every_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("_CLUSTERCTL_COMPLETE", "complete_bash")
+    assert {g.name for g in program([]).registered_groups} == {"net", "hosts", "etcd"}
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_list_of_commands_says_what_the_command_says_of_itself(cli, command: str) -> None:
+    assert COMMANDS[command] in " ".join(cli(command, "--help").out.split())
+
