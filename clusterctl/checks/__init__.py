@@ -60,7 +60,8 @@ class Kinds(Mapping[str, type[Kind]]):
 @functools.cache
 def _kind(key: str) -> type[Kind]:
     module = importlib.import_module(f"clusterctl.checks.{key}")
-    (found,) = (k for k in vars(module).values() if isinstance(k, type) and issubclass(k, Kind) and k.__module__ == module.__name__)
+    kinds = [k for k in vars(module).values() if isinstance(k, type) and issubclass(k, Kind)]
+    (found,) = (k for k in kinds if k.__module__ == module.__name__)
     return found
 
 

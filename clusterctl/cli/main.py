@@ -18,8 +18,8 @@ from clusterctl.model.errors import ClusterctlError, InputError, Refused
 COMMANDS = {
     "init": "Write a commented starter inventory; “-i -” prints it instead.",
     "validate": "Check the inventory and the playbook, alone and together; every problem with its file, line and key.",
-    "check": "See whether the hosts can carry the cluster: kernel, clock, ports, firewall, and what passes between each "
-    "two.",
+    "check": "See whether the hosts can carry the cluster: kernel, clock, ports, firewall, and what passes between "
+    "each two.",
     "up": "Make the hosts, the cluster, its networks and containers, and verify them; only what is missing is done.",
     "verify": "Prove what the playbook expects: names, pings, forwarding, the packet on the wire. Leaves all as it is.",
     "status": "Show every layer, bottom up: hosts, etcd, Docker, networks, forwarding, containers. Changes nothing.",
@@ -34,7 +34,8 @@ COMMANDS = {
     "breaks.",
     "capture": "Ping from one container to another while every link on the way listens, and show the packet at each "
     "hop.",
-    "graph": "Draw the lab as it is right now: hosts, containers with addresses, bridges, VXLAN tunnels, network cards.",
+    "graph": "Draw the lab as it is right now: hosts, containers with addresses, bridges, VXLAN tunnels, network "
+    "cards.",
     "report": "Write the picture, the checks, the path of each pair, a capture and the transcript onto one HTML page.",
     "guide": "Print the lab as a by-hand manual in Markdown: each command, on which host, in order, and why. Asks no "
     "host.",

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING
 from clusterctl.cli import playbooks
 from clusterctl.cli.access import Access, Secrets
 from clusterctl.cli.lock import held
-from clusterctl.model.errors import HostError, InputError, Problem, Unreachable
+from clusterctl.model.errors import ClusterctlError, HostError, InputError, Problem, Unreachable
 from clusterctl.model.inventory import load_inventory
 from clusterctl.model.lab import Lab
 from clusterctl.model.playbook import Playbook, check_together, load_playbook
 from clusterctl.plan.action import MACHINE
 from clusterctl.plan.journal import Journal, Tee
 from clusterctl.plan.runner import Runner
+from clusterctl.providers.access import CONFIG
 from clusterctl.providers.registry import provider as find_provider
 
 if TYPE_CHECKING:
@@ -168,7 +169,6 @@ class Doors:
 
     def _read_settings(self, name: str) -> tuple[SSHConfig, Mapping[str, Login]]:
         from clusterctl.providers import Finds
-        from clusterctl.providers.access import CONFIG
         from clusterctl.remote import settings
 
         if isinstance(self._provider, Finds):
@@ -207,6 +207,19 @@ class Doors:
             refuse(errors)
         for name, error in errors.items():
             self._ssh[name].failed = error
+
+    def open_early(self) -> None:
+        """Begin to connect to the hosts that run, while the rest of the program is imported."""
+        if not self._provider.sees_at_once or not (self._lab.state / CONFIG).exists():
+            return
+
+        def opened(door: SshDoor) -> None:
+            with contextlib.suppress(ClusterctlError):  # whoever uses the door tries again, and says so
+                door.open()
+
+        for name in self._provider.present(self._lab):
+            self(name)
+            threading.Thread(target=opened, args=(self._ssh[name],), name="connect", daemon=True).start()
 
     def _open_all(self) -> dict[str, HostError]:
         def opened(door: SshDoor) -> HostError | None:
@@ -371,6 +384,7 @@ def session(
         opened = Session(lab, provider, doors, keep=changes)
         warm_up(api=api)
         if connect:
+            doors.open_early()
             doors.greet(access, strict=strict)
         # A lab that is gone is not given a folder only to note that it is taken away.
         if changes and (doing != "down" or lab.state.exists()):

@@ -111,6 +111,7 @@ class SshProvider:
     down: Sequence[Phase[Lab]] = (RemoveState(),)
     destroys = False
     trusted: tuple[Path, ...] = (Path("~/.ssh/known_hosts").expanduser(), Path("/etc/ssh/ssh_known_hosts"))
+    sees_at_once = False
 
     def __init__(self) -> None:
         self._ways: tuple[Way, ...] = ()

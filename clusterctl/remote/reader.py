@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from clusterctl.commands.facts import parse, read_host
 from clusterctl.model.errors import ClusterctlError, HostError, HostsFailed, TimedOut
@@ -13,11 +13,14 @@ from clusterctl.model.facts import StoreFacts
 from clusterctl.plan.phase import Section
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from clusterctl.model.facts import Facts, HostFacts, Member
     from clusterctl.plan.door import Door
 
+_T = TypeVar("_T")
+_Said: TypeAlias = "tuple[str, tuple[Member, ...]]"
+"""Why a member does not serve the store, empty where it does; and the members that it knows of."""
 
 NOT_THERE = "the host is not there"
 NEEDS = "hosts must be Linux with systemd and a POSIX shell: uname -s"
@@ -52,22 +55,26 @@ class FactsReader:
 
     def read(self, sections: frozenset[Section], known: Facts) -> Facts:
         """Return `known` with these sections read anew. Raises HostsFailed unless tolerant."""
-        facts = self._read_hosts(sections, known)
-        return replace(facts, store=self._read_store(facts)) if Section.STORE in sections else facts
+        facts = replace(known, machine=self._machine()) if Section.MACHINE in sections else known
+        said: Mapping[str, _Said | None] = {}
+        if sections & {Section.HOST, Section.DOCKER}:
+            facts, said = self._read_hosts(sections, facts)
+        elif Section.STORE in sections:
+            runs = [h for h, found in facts.hosts.items() if self._runs_member(found)]
+            said = self._side_by_side("store", runs, self._member)
+        return replace(facts, store=_store(said)) if Section.STORE in sections else facts
 
-    def _read_store(self, facts: Facts) -> StoreFacts | None:
-        """Ask each member that runs; None where none does, or where this machine has no certificate to ask with."""
-        runs = [h for h, found in facts.hosts.items() if found.unit(self._member_unit).active == "active"]
-        if not runs:
-            return None
-        with ThreadPoolExecutor(min(self._parallel, len(runs)), thread_name_prefix="store") as pool:
-            said = dict(zip(runs, pool.map(self._member, runs), strict=True))
-        asked = {host: answer for host, answer in said.items() if answer}
-        if not asked:
-            return None
-        return StoreFacts({h: why for h, (why, _) in asked.items()}, {h: m for h, (_, m) in asked.items()})
+    def _side_by_side(self, name: str, hosts: Sequence[str], ask: Callable[[str], _T]) -> dict[str, _T]:
+        if not hosts:
+            return {}
+        with ThreadPoolExecutor(min(self._parallel, len(hosts)), thread_name_prefix=name) as pool:
+            return dict(zip(hosts, pool.map(ask, hosts), strict=True))
 
-    def _member(self, host: str) -> tuple[str, tuple[Member, ...]] | None:
+    def _runs_member(self, found: HostFacts) -> bool:
+        return found.unit(self._member_unit).active == "active"
+
+    def _member(self, host: str) -> _Said | None:
+        """Ask a member of the store; None where this machine has no certificate to ask with."""
         try:
             etcd = self._doors(host).etcd
         except ClusterctlError:
@@ -80,36 +87,50 @@ class FactsReader:
         except ClusterctlError as error:
             return error.message, ()
 
-    def _read_hosts(self, sections: frozenset[Section], known: Facts) -> Facts:
-        facts = replace(known, machine=self._machine()) if Section.MACHINE in sections else known
-        if not sections & {Section.HOST, Section.DOCKER}:
-            return facts
+    def _read_hosts(self, sections: frozenset[Section], facts: Facts) -> tuple[Facts, dict[str, _Said | None]]:
+        """Return the facts with the hosts, and what their members of the store say where these are read as well."""
         there = self._hosts if self._present is None else self._present()
         absent = {h: NOT_THERE for h in self._hosts if h not in there}
         facts = replace(facts, missing={**facts.missing, **absent})
         asked = [h for h in self._hosts if h not in facts.missing]
-        if not asked:
-            return facts
-        with ThreadPoolExecutor(min(self._parallel, len(asked)), thread_name_prefix="read") as pool:
-            futures = {host: pool.submit(self._host, host, Section.DOCKER in sections) for host in asked}
+        said: dict[str, _Said | None] = {}
         errors: dict[str, ClusterctlError] = {}
-        for host, future in futures.items():
-            error = future.exception()
-            if error is None:
-                facts = facts.with_host(future.result())
-            elif isinstance(error, ClusterctlError):
-                errors[host] = error
+
+        def read(host: str) -> HostFacts | ClusterctlError:
+            try:
+                found = self._host(host)
+                with ThreadPoolExecutor(1, thread_name_prefix="store") as beside:
+                    if Section.STORE in sections and self._runs_member(found):
+                        said[host] = None
+                        member = beside.submit(self._member, host)
+                    if Section.DOCKER in sections:
+                        found = self._with_docker(host, found)
+                if host in said:
+                    said[host] = member.result()
+            except ClusterctlError as error:
+                return error
+            return found
+
+        for host, found in self._side_by_side("read", asked, read).items():
+            if isinstance(found, ClusterctlError):
+                errors[host] = found
             else:
-                raise error
+                facts = facts.with_host(found)
         if errors and not self._tolerant:
-            raise HostsFailed("Read the hosts", errors, [h for h in futures if h not in errors])
-        return replace(facts, missing={**facts.missing, **{h: e.message for h, e in errors.items()}})
+            raise HostsFailed("Read the hosts", errors, [h for h in asked if h not in errors])
+        return replace(facts, missing={**facts.missing, **{h: e.message for h, e in errors.items()}}), said
 
     def one(self, host: str, *, docker: bool = True) -> HostFacts:
         """Read one host, and what its Docker says where that runs and is asked. Raises HostError."""
-        return self._host(host, docker=docker)
+        found = self._host(host)
+        return self._with_docker(host, found) if docker else found
 
-    def _host(self, host: str, docker: bool) -> HostFacts:
+    def _with_docker(self, host: str, found: HostFacts) -> HostFacts:
+        if found.unit("docker.service").active != "active":
+            return found
+        return replace(found, docker=self._doors(host).docker.facts())
+
+    def _host(self, host: str) -> HostFacts:
         door = self._doors(host)
         try:
             result = door.run(self._command).expect("read the host's facts", NEEDS)
@@ -119,9 +140,14 @@ class FactsReader:
             ) from error
         try:
             now = time.time()
-            found = parse(host, result.stdout, asked=(now - result.seconds, now))
+            return parse(host, result.stdout, asked=(now - result.seconds, now))
         except ValueError as error:
             raise HostError(host, f"read the host's facts: {error}: {result.tail()}", hint=NEEDS) from error
-        if docker and found.unit("docker.service").active == "active":
-            found = replace(found, docker=door.docker.facts())
-        return found
+
+
+def _store(said: Mapping[str, _Said | None]) -> StoreFacts | None:
+    """Put together what the members say; None where none runs, or none could be asked."""
+    asked = {host: answer for host, answer in said.items() if answer}
+    if not asked:
+        return None
+    return StoreFacts({h: why for h, (why, _) in asked.items()}, {h: m for h, (_, m) in asked.items()})

@@ -141,9 +141,9 @@ def watched(*secrets):
 
     def look():
         while not stop.is_set():
-            for process in filter(str.isdigit, os.listdir("/proc")):
+            for process in (p for p in Path("/proc").iterdir() if p.name.isdigit()):
                 with contextlib.suppress(OSError):  # it has ended meanwhile
-                    text = Path("/proc", process, "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                    text = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
                     found.update(s for s in secrets if s in text)
 
     thread = threading.Thread(target=look)

@@ -27,6 +27,7 @@ class LocalProvider:
     down: Sequence[Phase[Lab]] = DOWN
     destroys = True
     trusted: tuple[Path, ...] = ()
+    sees_at_once = True
 
     def facts(self, lab: Lab) -> MachineFacts:
         """Read what of the lab is on this machine, and whether the machine can carry it."""

@@ -28,6 +28,7 @@ class VagrantProvider:
     down: Sequence[Phase[Lab]] = DOWN
     destroys = True
     trusted: tuple[Path, ...] = ()
+    sees_at_once = False
 
     def __init__(self) -> None:
         self._present: frozenset[str] | None = None

@@ -199,4 +199,3 @@ def test_completion_knows_the_options_of_every_command(monkeypatch: pytest.Monke
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_list_of_commands_says_what_the_command_says_of_itself(cli, command: str) -> None:
     assert COMMANDS[command] in " ".join(cli(command, "--help").out.split())
-
