@@ -7,6 +7,9 @@ INVENTORY ?= inventory/local.yml
 PLAYBOOK ?= playbooks/overlay.yml
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
+INSTALL := $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive \
+  apt-get install -qq -y --no-install-recommends
+
 # A program, and the package that brings it. debian-archive-keyring is for Ubuntu, whose mmdebstrap lacks it.
 PROGRAMS := systemd-nspawn:systemd-container mmdebstrap:mmdebstrap ip:iproute2 iptables:iptables \
   ssh-keygen:openssh-client setsid:util-linux
@@ -16,7 +19,7 @@ FILES := /usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring
 VAGRANT_PACKAGES := vagrant vagrant-libvirt libvirt-daemon-system libvirt-daemon-driver-qemu libvirt-clients \
   dnsmasq-base qemu-system-x86 qemu-utils slirp4netns dmidecode e2fsprogs
 
-.PHONY: help lab down test unit lab-test test-long test-vagrant check bench format system browser vagrant-system clean
+.PHONY: help lab down test unit lab-test test-long test-vagrant check bench format system test-system vagrant-system clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list
@@ -28,7 +31,7 @@ lab: system $(VENV)/.run  ## Build the two-host lab and verify it
 down: $(VENV)/.run  ## Take the lab away without a trace
 	$(SUDO) $(CLUSTERCTL) down -i $(INVENTORY) --yes
 
-test: system browser $(VENV)/.dev  ## Run the tests, unit and lab (root, or the lab's skip and say so)
+test: system test-system $(VENV)/.dev  ## Run the tests, unit and lab (root, or the lab's skip and say so)
 	$(VENV)/bin/pytest -m 'not long'
 
 test-long: system $(VENV)/.dev  ## Run the lab tests that take minutes each
@@ -63,15 +66,15 @@ system:
 	for f in $(FILES); do [ -e $${f%%:*} ] || missing="$$missing $${f##*:}"; done; \
 	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || missing="$$missing python3-venv"; \
 	[ -z "$$missing" ] || { echo "installing$$missing"; \
-	  $(SUDO) apt-get update -qq && \
-	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing >/dev/null; }
+	  $(INSTALL) $$missing >/dev/null; }
 
-# What the report is looked at with. Ubuntu has it as a snap only: there the tests that need it skip and say so.
-browser:
+# What the report is looked at with, and the shell of the probe image. Ubuntu has chromium as a snap only: there
+# the tests that need it skip and say so.
+test-system:
+	@command -v busybox >/dev/null || { echo "installing busybox-static"; $(INSTALL) busybox-static >/dev/null; }
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { echo "installing chromium"; \
-	  $(SUDO) apt-get update -qq && \
-	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium >/dev/null || \
-	  echo "there is no chromium to install: the tests of the report in a browser are skipped"; }
+	  $(INSTALL) chromium >/dev/null || \
+	  echo "there is no chromium to install: the tests of the report in a test-system are skipped"; }
 
 vagrant-system:
 	@[ "$$(id -u)" != 0 ] || ! command -v dpkg >/dev/null || dpkg -s $(VAGRANT_PACKAGES) >/dev/null 2>&1 || \

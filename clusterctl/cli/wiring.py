@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from clusterctl.cli import playbooks
 from clusterctl.cli.access import Access, Secrets
 from clusterctl.cli.lock import held
-from clusterctl.model.errors import ClusterctlError, HostError, InputError, Problem, Unreachable
+from clusterctl.model.errors import HostError, InputError, Problem, Unreachable
 from clusterctl.model.inventory import load_inventory
 from clusterctl.model.lab import Lab
 from clusterctl.model.playbook import Playbook, check_together, load_playbook
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from clusterctl.model.errors import HostKey
+    from clusterctl.plan.command import Command
     from clusterctl.plan.door import Door
     from clusterctl.plan.runner import Listener
     from clusterctl.providers import Provider
@@ -130,6 +131,9 @@ class Doors:
         """Return the door of a host, or of this machine."""
         with self._lock:
             if name == MACHINE:
+                # What is done here may change hosts.
+                for door in self._ssh.values():
+                    door.forget()
                 self._machine = self._machine or self._provider.door()
                 return self._machine
             if name not in self._ssh:
@@ -208,18 +212,13 @@ class Doors:
         for name, error in errors.items():
             self._ssh[name].failed = error
 
-    def open_early(self) -> None:
-        """Begin to connect to the hosts that run, while the rest of the program is imported."""
+    def begin(self, command: Callable[[], Command]) -> None:
+        """Begin to read the hosts that run, while the rest of the program is imported."""
         if not self._provider.sees_at_once or not (self._lab.state / CONFIG).exists():
             return
-
-        def opened(door: SshDoor) -> None:
-            with contextlib.suppress(ClusterctlError):  # whoever uses the door tries again, and says so
-                door.open()
-
         for name in self._provider.present(self._lab):
             self(name)
-            threading.Thread(target=opened, args=(self._ssh[name],), name="connect", daemon=True).start()
+            self._ssh[name].begin(command())
 
     def _open_all(self) -> dict[str, HostError]:
         def opened(door: SshDoor) -> HostError | None:
@@ -384,7 +383,7 @@ def session(
         opened = Session(lab, provider, doors, keep=changes)
         warm_up(api=api)
         if connect:
-            doors.open_early()
+            doors.begin(lambda: opened.reader().command)
             doors.greet(access, strict=strict)
         # A lab that is gone is not given a folder only to note that it is taken away.
         if changes and (doing != "down" or lab.state.exists()):

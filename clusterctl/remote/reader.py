@@ -49,7 +49,7 @@ class FactsReader:
         parallel: int = 16,
     ) -> None:
         self._hosts, self._doors, self._machine = tuple(hosts), doors, machine
-        self._command = read_host(files, units, devices)
+        self.command = read_host(files, units, devices)
         self._present, self._tolerant, self._parallel = present, tolerant, parallel
         self._member_unit = member_unit
 
@@ -133,10 +133,10 @@ class FactsReader:
     def _host(self, host: str) -> HostFacts:
         door = self._doors(host)
         try:
-            result = door.run(self._command).expect("read the host's facts", NEEDS)
+            result = door.run(self.command).expect("read the host's facts", NEEDS)
         except TimedOut as error:
             raise TimedOut(
-                host, "read the host's facts", self._command.within, error.evidence, hint="is it overloaded? uptime"
+                host, "read the host's facts", self.command.within, error.evidence, hint="is it overloaded? uptime"
             ) from error
         try:
             now = time.time()

@@ -8,6 +8,8 @@ import secrets
 import shlex
 import threading
 import time
+from concurrent.futures import Future
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import paramiko
@@ -65,6 +67,7 @@ class SshDoor:
         self._docker: DockerDoor | None = None
         self._etcd: EtcdDoor | None = None
         self._closers: list[Callable[[], None]] = []
+        self._begun: tuple[Command, float, Future[Result]] | None = None
 
     @property
     def host(self) -> str:
@@ -167,8 +170,32 @@ class SshDoor:
         except Exception as error:  # invoke wraps what its threads raise in types of its own
             raise Unreachable(self._host, f"the SSH connection broke: {error}") from error
 
+    def begin(self, command: Command) -> None:
+        """Begin a command that only reads, before it is known whether it is asked for; the next `run` of it ends it."""
+        answer: Future[Result] = Future()
+
+        def carry_out() -> None:
+            try:
+                answer.set_result(self._run(command))
+            except Exception as error:
+                answer.set_exception(error)
+
+        self._begun = (command, time.monotonic(), answer)
+        threading.Thread(target=carry_out, name="begun", daemon=True).start()
+
+    def forget(self) -> None:
+        """Forget what was begun: something is about to change."""
+        self._begun = None
+
     def run(self, command: Command) -> Result:
         """Run the command. Raises Unreachable when the connection is gone, TimedOut when it is over its time."""
+        begun, self._begun = self._begun, None
+        if begun and begun[0] == command:
+            with contextlib.suppress(HostError):  # asked again, it says the same or the trouble is over
+                return replace(begun[2].result(), seconds=time.monotonic() - begun[1])
+        return self._run(command)
+
+    def _run(self, command: Command) -> Result:
         self.open()
         started = time.monotonic()
         with self._slots:

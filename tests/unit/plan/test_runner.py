@@ -94,12 +94,30 @@ def test_facts_are_read_again_only_after_something_was_done() -> None:
     assert run.reader.asked == [frozenset({HOST})] * 2
 
 
-def test_only_the_sections_that_are_not_fresh_are_read() -> None:
+def test_while_nothing_has_changed_all_that_the_hosts_are_asked_for_is_read_in_one_go() -> None:
     run = runner()
     run.run(
-        [Step("a", [], frozenset({HOST})), Step("b", [], frozenset({HOST, DOCKER})), Step("c", [], frozenset({HOST}))]
+        [
+            Step("m", [], frozenset({MACHINE})),
+            Step("a", [], frozenset({HOST})),
+            Step("b", [], frozenset({HOST, DOCKER})),
+            Step("c", [], frozenset({HOST})),
+        ]
     )
-    assert run.reader.asked == [frozenset({HOST}), frozenset({DOCKER})]
+    assert run.reader.asked == [frozenset({MACHINE}), frozenset({HOST, DOCKER})]
+
+
+def test_once_something_has_changed_only_the_sections_that_are_not_fresh_are_read() -> None:
+    run = runner()
+    run.run(
+        [
+            Step("m", [do("docker1", "x")], frozenset({MACHINE})),
+            Step("a", [], frozenset({HOST})),
+            Step("b", [], frozenset({HOST, DOCKER})),
+            Step("c", [], frozenset({HOST})),
+        ]
+    )
+    assert run.reader.asked == [frozenset({MACHINE}), frozenset({HOST}), frozenset({DOCKER})]
 
 
 def test_what_was_read_is_stale_after_a_deed_even_for_other_sections() -> None:
