@@ -74,7 +74,7 @@ test-system:
 	@command -v busybox >/dev/null || { echo "installing busybox-static"; $(INSTALL) busybox-static >/dev/null; }
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { echo "installing chromium"; \
 	  $(INSTALL) chromium >/dev/null || \
-	  echo "there is no chromium to install: the tests of the report in a test-system are skipped"; }
+	  echo "there is no chromium to install: the tests of the report in a browser are skipped"; }
 
 vagrant-system:
 	@[ "$$(id -u)" != 0 ] || ! command -v dpkg >/dev/null || dpkg -s $(VAGRANT_PACKAGES) >/dev/null 2>&1 || \
