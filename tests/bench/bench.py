@@ -23,6 +23,8 @@ from rich.table import Table
 ROUNDS = int(os.environ.get("ROUNDS", "3"))
 MANY = int(os.environ.get("MANY", "20"))
 """Hosts of the large lab: a core for every ten of them is not enough, 0 leaves it out."""
+INSTANCES = 8
+"""What systemd on one host takes of the machine's inotify instances."""
 HERE = Path(__file__).parent
 PROGRAM = str(Path(sys.executable).with_name("clusterctl"))
 PLAYBOOK = HERE.parents[1] / "playbooks/overlay.yml"
@@ -124,7 +126,13 @@ def health(folder):
     """Print how long it takes to see how two and twenty hosts are."""
     table = Table("measure", "hosts", "median s", "of", "CPU s a host", "target", box=SIMPLE_HEAD)
     asked = ((Lab(folder), 2, ("status", "at most 1 s"), ("check", "at most 3 s"), ("doctor", "")),)
-    if MANY:
+    instances = int(Path("/proc/sys/fs/inotify/max_user_instances").read_text())
+    if MANY and instances < INSTANCES * (MANY + 1):
+        print(
+            f"left out: {MANY} hosts, since this machine has {instances} inotify instances; for this boot: "
+            f"sysctl -w fs.inotify.max_user_instances=1024"
+        )
+    elif MANY:
         asked = (*asked, (Many(folder), MANY, ("status", "at most 3 s")))
     for lab, hosts, *commands in asked:
         try:
