@@ -25,13 +25,14 @@ MARK = "\x01"
 _UNPRINTABLE = {c: None for c in (*range(32), *range(127, 160)) if chr(c) not in f"{MARK}\t\n"}
 """Control characters say nothing about a host; on a terminal they would."""
 
-# "$1": how many files follow, "$2": the devices to look for; then the files, then the units. The daemons take long
-# to say their version, so they say it into a pipe while the rest is read.
+# "$1": how many files follow, "$2": the devices to look for, "$3": what the programs said of their versions before;
+# then the files, then the units. The daemons take long to say their version: they say it into a pipe while the rest
+# is read, and only where the program is another than it was.
 _SCRIPT = r"""
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 s() { printf '\001 %s\n' "$1"; }
 { %VERSIONS%; } 2>/dev/null </dev/null | {
-n=$1 devices=$2; shift 2
+n=$1 devices=$2; shift 3
 s host; uname -n; uname -r; uname -m; id -un; date +%s.%N
 s os; cat /etc/os-release 2>/dev/null
 s machine; cat /etc/machine-id 2>/dev/null; [ -d /run/systemd/system ] && echo systemd
@@ -61,7 +62,11 @@ systemctl show --timestamp=us+utc -p $p "$@" 2>/dev/null || TZ=UTC systemctl sho
 s versions; cat; s end; }
 """.replace("@HAS@", HAS)
 
-_VERSIONS = "dockerd --version; etcd --version"
+_VERSIONS = r"""
+v() { p=$(command -v "$1") && p="$1 $(stat -Lc %i.%s.%Z "$p")" || return
+  case $2 in *"$p "*) printf '%s\n' "$2" | grep -F "$p ";; *) printf '%s ' "$p"; "$1" --version | head -n 1;; esac; }
+v dockerd "$3"; v etcd "$3"
+""".strip()
 _RECORDS = r"""if [ -d @WAS@ ]; then cd @WAS@; find . -type f ! -name '*.part' | while read -r f; do
   printf '%s ' "$f"; head -c 262144 "$f" | base64 -w0; echo; done; cd /; fi""".replace("@WAS@", WAS)
 
@@ -71,18 +76,21 @@ _SECTIONS = frozenset(re.findall(r"(?:^|; )s (\w+)", _SCRIPT, re.MULTILINE))
 def brief(files: Sequence[str], units: Sequence[str], then: str) -> Command:
     """Read a host without what takes longest, the programs' versions and records; the script `then` comes after it."""
     text = _SCRIPT.replace("%VERSIONS%", ":").replace("%RECORDS%", "")
-    return script(text + then, str(len(files)), "", *files, *units, within=30)
+    return script(text + then, str(len(files)), "", "", *files, *units, within=30)
 
 
-def read_host(files: Sequence[str], units: Sequence[str], devices: Sequence[str] = ()) -> Command:
+def read_host(
+    files: Sequence[str], units: Sequence[str], devices: Sequence[str] = (), programs: Sequence[str] = ()
+) -> Command:
     """Read everything about a host in one go; `files` are read whole, up to 256 KiB each.
 
     devices: kinds of devices of `clusterctl.commands.kernel.CONFIGS` that the kernel is asked for.
+    programs: what `HostFacts.programs` was before; those that are still the same files are not asked again.
     A VM without hardware virtualization may take half a minute while Docker starts.
     """
     wanted = " ".join(f"{d}:{CONFIGS[d]}" for d in devices)
     text = _SCRIPT.replace("%VERSIONS%", _VERSIONS).replace("%RECORDS%", _RECORDS)
-    return script(text, str(len(files)), wanted, *files, *units, within=90)
+    return script(text, str(len(files)), wanted, "\n".join(programs), *files, *units, within=90)
 
 
 def parse(name: str, text: str, *, asked: tuple[float, float] | None = None) -> HostFacts:
@@ -120,6 +128,7 @@ def parse(name: str, text: str, *, asked: tuple[float, float] | None = None) -> 
         devices=dict(line.removeprefix("device:").split(" ", 1) for line in parts["tools"] if _is_device(line)),
         routes=tuple(line.split()[0] for line in parts["routes"] if line.split()),
         listeners=tuple(_listeners(parts["listen"])),
+        programs=tuple(parts["versions"]),
         versions=_versions(parts),
         tools=frozenset(parts["tools"]),
         files=_files(parts["files"]),
@@ -181,7 +190,9 @@ def _listeners(lines: Iterable[str]) -> Iterable[Listener]:
 
 
 def _versions(parts: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    said = re.findall(r"^(Docker|etcd) [Vv]ersion:? v?(\d+\.\d+\.\d+)", "\n".join(parts["versions"]), re.MULTILINE)
+    said = re.findall(
+        r"^\S+ \S+ (Docker|etcd) [Vv]ersion:? v?(\d+\.\d+\.\d+)", "\n".join(parts["versions"]), re.MULTILINE
+    )
     return {name.lower(): version for name, version in said}
 
 

@@ -134,6 +134,7 @@ class HostFacts:
     astray: how many of dockerd's threads are in network namespaces that Docker has removed. libnetwork gives the
     thread that watched an overlay back to Go without leaving the overlay's namespace (20.10, `watchMiss` in
     drivers/overlay/ov_network.go); what runs on it later asks the store, or looks at the host, from nowhere.
+    programs: a line a daemon's program: its name, which file it is, and what it says of its version.
     links: its interfaces by name. devices: how its kernel has the kinds of devices that were asked for.
     """
 
@@ -156,6 +157,7 @@ class HostFacts:
     devices: Mapping[str, str] = field(default_factory=dict)
     routes: tuple[str, ...] = ()
     listeners: tuple[Listener, ...] = ()
+    programs: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     tools: frozenset[str] = frozenset()
     files: Mapping[str, File] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -49,7 +50,10 @@ class FactsReader:
         parallel: int = 16,
     ) -> None:
         self._hosts, self._doors, self._machine = tuple(hosts), doors, machine
-        self.command = read_host(files, units, devices)
+        self._asking = functools.partial(read_host, files, units, devices)
+        self.command = self._asking()
+        """What each host is asked first; later it need not say again which programs it has."""
+        self._programs: dict[str, tuple[str, ...]] = {}
         self._present, self._tolerant, self._parallel = present, tolerant, parallel
         self._member_unit = member_unit
 
@@ -133,16 +137,19 @@ class FactsReader:
     def _host(self, host: str) -> HostFacts:
         door = self._doors(host)
         try:
-            result = door.run(self.command).expect("read the host's facts", NEEDS)
+            command = self._asking(self._programs.get(host, ()))
+            result = door.run(command).expect("read the host's facts", NEEDS)
         except TimedOut as error:
             raise TimedOut(
-                host, "read the host's facts", self.command.within, error.evidence, hint="is it overloaded? uptime"
+                host, "read the host's facts", command.within, error.evidence, hint="is it overloaded? uptime"
             ) from error
         try:
             now = time.time()
-            return parse(host, result.stdout, asked=(now - result.seconds, now))
+            found = parse(host, result.stdout, asked=(now - result.seconds, now))
         except ValueError as error:
             raise HostError(host, f"read the host's facts: {error}: {result.tail()}", hint=NEEDS) from error
+        self._programs[host] = found.programs
+        return found
 
 
 def _store(said: Mapping[str, _Said | None]) -> StoreFacts | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import subprocess
 from pathlib import Path
 
@@ -189,6 +190,29 @@ def test_a_big_file_is_read_up_to_256_kib(tmp_path: Path) -> None:
     big.write_text("x" * 1_000_000)
     done = subprocess.run(read_host([str(big)], []).argv, capture_output=True, timeout=20, check=True)
     assert len(parse("here", done.stdout.decode()).content(str(big))) == 262144
+
+
+def test_a_program_that_is_still_the_same_is_not_asked_for_its_version_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "etcd"
+
+    def put(version: str) -> None:
+        program.write_text(f"#!/bin/sh\necho >> {tmp_path}/asked\necho etcd Version: {version}\necho more\n")
+        program.chmod(0o755)
+
+    def read(programs: tuple[str, ...] = ()) -> HostFacts:
+        done = subprocess.run(read_host([], [], (), programs).argv, capture_output=True, timeout=20, check=True)
+        return parse("here", done.stdout.decode())
+
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    put("3.4.23")
+    first = read()
+    again = read(first.programs)
+    assert first.versions["etcd"] == again.versions["etcd"] == "3.4.23"
+    assert (tmp_path / "asked").read_text() == "\n"
+    put("3.5.1000")
+    assert read(first.programs).versions["etcd"] == "3.5.1000"
 
 
 def test_a_clock_that_may_have_been_right_meanwhile_is_right() -> None:
