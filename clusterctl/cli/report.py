@@ -55,7 +55,10 @@ def report(
         raise InputError("a page does not go to a terminal", hint="--write lab.html")
     lab = wiring.load(inventory, playbook)
     access = Access(accept_host_keys, ask_password, ask_sudo_password)
-    with wiring.session(lab, "report", changes=False, access=access) as session, shown(quiet=quiet) as listener:
+    with (
+        wiring.session(lab, "report", changes=False, access=access, first=wiring.facts) as session,
+        shown(quiet=quiet) as listener,
+    ):
         found = look(session, listener)
     text = page(found, lang) if write or not as_json else ""
     if write:

@@ -88,13 +88,15 @@ def status(
 
     Exits 1 when something is off or cannot be told, by the worst that was found; `doctor` finds the cause.
     """
+    from clusterctl.checks.glimpse import GLIMPSE
     from clusterctl.cli import wiring
     from clusterctl.cli.access import Access
     from clusterctl.cli.progress import shown
 
     lab = wiring.load_standing(inventory, None)
     access = Access(accept_host_keys, ask_password, ask_sudo_password)
-    with wiring.session(lab, "status", changes=False, access=access) as session:
+    first = None if deep else lambda _: GLIMPSE
+    with wiring.session(lab, "status", changes=False, access=access, first=first) as session:
         look = looker(session, deep=deep, within=timeout)
         if watch:
             _watch(look, output, write, every)

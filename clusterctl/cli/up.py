@@ -47,7 +47,9 @@ def up(
         _show(lab, output, access)
         return
     started = time.monotonic()
-    with wiring.session(lab, f"up {lab.playbook.name}", changes=True, access=access, strict=True) as session:
+    with wiring.session(
+        lab, f"up {lab.playbook.name}", changes=True, access=access, strict=True, first=wiring.facts
+    ) as session:
         done, report = _carry_out(session, parallel=parallel, verbose=verbose, quiet=quiet)
     seconds = time.monotonic() - started
     from clusterctl.cli import render

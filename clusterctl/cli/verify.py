@@ -42,7 +42,10 @@ def verify(
     if not lab.playbook_text:
         raise InputError(f"{lab.name}: no playbook stands on this cluster", hint="clusterctl up NAME, or name one here")
     access = Access(accept_host_keys, ask_password, ask_sudo_password)
-    with wiring.session(lab, "verify", changes=False, access=access) as session, shown(quiet=quiet) as listener:
+    with (
+        wiring.session(lab, "verify", changes=False, access=access, first=wiring.facts) as session,
+        shown(quiet=quiet) as listener,
+    ):
         found = prove(session, listener)
     if output is options.Output.JSON:
         render.document(lab=lab.name, report=found.document())

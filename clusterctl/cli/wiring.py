@@ -212,13 +212,13 @@ class Doors:
         for name, error in errors.items():
             self._ssh[name].failed = error
 
-    def begin(self, command: Callable[[], Command]) -> None:
-        """Begin to read the hosts that run, while the rest of the program is imported."""
+    def begin(self, command: Callable[[], Command] | None) -> None:
+        """Begin to ask the hosts that run, while the rest of the program is imported; without a command, to connect."""
         if not self._provider.sees_at_once or not (self._lab.state / CONFIG).exists():
             return
         for name in self._provider.present(self._lab):
             self(name)
-            self._ssh[name].begin(command())
+            self._ssh[name].begin(command() if command else None)
 
     def _open_all(self) -> dict[str, HostError]:
         def opened(door: SshDoor) -> HostError | None:
@@ -319,6 +319,11 @@ class Session:
         return authority
 
 
+def facts(session: Session) -> Command:
+    """Return what a reader of facts asks a host first."""
+    return session.reader().command
+
+
 def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner can read, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -365,12 +370,14 @@ def session(
     strict: bool = False,
     connect: bool = True,
     api: bool = True,
+    first: Callable[[Session], Command] | None = None,
 ) -> Iterator[Session]:
     """Open a lab for one command; whatever happens, connections close and the lock goes back.
 
     changes: whether the command changes anything: then it holds the lab's lock and keeps a transcript.
     access: what the command line says about getting to hosts. strict: every host of others must be reached.
     connect: whether hosts are asked at all. api: whether Docker's API or etcd is asked; both take long to import.
+    first: what each host is asked first; where it costs nothing to know which hosts run, it is on its way at once.
     """
     provider = find_provider(lab.inventory.provider)
     access = access or Access()
@@ -383,7 +390,7 @@ def session(
         opened = Session(lab, provider, doors, keep=changes)
         warm_up(api=api)
         if connect:
-            doors.begin(lambda: opened.reader().command)
+            doors.begin(None if first is None else lambda: first(opened))
             doors.greet(access, strict=strict)
         # A lab that is gone is not given a folder only to note that it is taken away.
         if changes and (doing != "down" or lab.state.exists()):

@@ -170,17 +170,24 @@ class SshDoor:
         except Exception as error:  # invoke wraps what its threads raise in types of its own
             raise Unreachable(self._host, f"the SSH connection broke: {error}") from error
 
-    def begin(self, command: Command) -> None:
-        """Begin a command that only reads, before it is known whether it is asked for; the next `run` of it ends it."""
+    def begin(self, command: Command | None) -> None:
+        """Begin a command that only reads, before it is known whether it is asked for; the next `run` of it ends it.
+
+        Without a command, begin to connect.
+        """
         answer: Future[Result] = Future()
 
         def carry_out() -> None:
             try:
-                answer.set_result(self._run(command))
+                if command:
+                    answer.set_result(self._run(command))
+                else:
+                    self.open()
             except Exception as error:
                 answer.set_exception(error)
 
-        self._begun = (command, time.monotonic(), answer)
+        if command:
+            self._begun = (command, time.monotonic(), answer)
         threading.Thread(target=carry_out, name="begun", daemon=True).start()
 
     def forget(self) -> None:
@@ -191,7 +198,7 @@ class SshDoor:
         """Run the command. Raises Unreachable when the connection is gone, TimedOut when it is over its time."""
         begun, self._begun = self._begun, None
         if begun and begun[0] == command:
-            with contextlib.suppress(HostError):  # asked again, it says the same or the trouble is over
+            with contextlib.suppress(Unreachable):  # it may have come up meanwhile
                 return replace(begun[2].result(), seconds=time.monotonic() - begun[1])
         return self._run(command)
 

@@ -8,13 +8,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from clusterctl.checks.glimpse import GLIMPSE
 from clusterctl.checks.layers.survey import DOCKER, Survey, ask_keys, ask_member, together
-from clusterctl.commands.anatomy import glance
 from clusterctl.commands.facts import parse
 from clusterctl.model.errors import ClusterctlError, HostError
 from clusterctl.model.inventory import Role
 from clusterctl.plan.together import side_by_side
-from clusterctl.stores import etcd
 from clusterctl.topology import anatomy
 from clusterctl.topology.anatomy import Inside
 
@@ -25,17 +24,6 @@ if TYPE_CHECKING:
     from clusterctl.model.facts import DockerFacts, HostFacts
     from clusterctl.model.lab import Lab
     from clusterctl.topology.anatomy import Anatomy
-
-FILES = (
-    etcd.CA,
-    etcd.MEMBER_CERT,
-    etcd.MEMBER_KEY,
-    etcd.DOCKER_CERT,
-    etcd.DOCKER_KEY,
-    etcd.CONFIG,
-    etcd.DAEMON_JSON,
-)
-UNITS = (DOCKER, etcd.UNIT)
 
 WITHIN = 8.0
 """Seconds for every answer; what has none by then is unknown, and holds nobody else up."""
@@ -80,7 +68,7 @@ class Glance:
 
     def _host(self, name: str, told: Future[Told]) -> Told:
         try:
-            result = self.doors(name).run(glance(FILES, UNITS)).expect("read how the host is")
+            result = self.doors(name).run(GLIMPSE).expect("read how the host is")
             now = time.time()
             facts, _, rest = result.stdout.partition("\x02")
             try:
