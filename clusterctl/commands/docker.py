@@ -279,7 +279,7 @@ class RemoveContainer(Action):
                 continue
             networks = {
                 name: replace(n, endpoints=tuple(e for e in n.endpoints if e.name != self.name))
-                if host.name == self.host or n.scope == "global"
+                if host.name == self.host or n.spans
                 else n
                 for name, n in host.docker.networks.items()
             }

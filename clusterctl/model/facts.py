@@ -81,6 +81,11 @@ class NetworkFacts:
     endpoints: tuple[Endpoint, ...] = ()
     range: str = ""
 
+    @property
+    def spans(self) -> bool:
+        """Whether it is one network on all hosts, by a cluster store ("global") or by Swarm."""
+        return self.scope != "local"
+
 
 @dataclass(frozen=True, slots=True)
 class ContainerFacts:

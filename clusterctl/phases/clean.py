@@ -39,7 +39,7 @@ def everything(facts: Facts, kinds: Collection[Kind]) -> tuple[Thing, ...]:
         for network in daemon.networks.values() if Kind.NETWORKS in kinds else ():
             if network.name in DOCKERS_OWN or network.id in spanning:
                 continue
-            spanning |= {network.id} if network.scope != "local" else set()
+            spanning |= {network.id} if network.spans else set()
             where = f"{network.driver} {network.subnet}".strip()
             found.append(Thing(host, Kind.NETWORKS, network.name, where, network.labels.get(LABEL, "")))
     order = list(Kind)
@@ -93,7 +93,7 @@ def _removal(facts: Facts, thing: Thing) -> Action:
             daemon = facts.docker(thing.host)
             network = daemon.networks.get(thing.name) if daemon else None
             title = f"remove network {thing.name}"
-            everywhere = network is not None and network.scope != "local"
+            everywhere = network is not None and network.spans
             return docker.RemoveNetwork(host=thing.host, title=title, name=thing.name, everywhere=everywhere, turn=turn)
         case Kind.IMAGES:
             return docker.RemoveImage(host=thing.host, title=f"remove image {thing.name}", tag=thing.name, turn=turn)

@@ -146,15 +146,14 @@ class RemoveComparison:
             yield docker.RemoveContainer(host=host, title=f"remove container {container.name}", name=container.name)
         for network in daemon.networks.values():
             if _made(network.name, network.labels, lab) and network.id not in spanning:
-                spanning |= {network.id} if network.scope != "local" else set()
+                spanning |= {network.id} if network.spans else set()
                 title = f"remove network {network.name}"
-                everywhere = network.scope != "local"
-                yield docker.RemoveNetwork(host=host, title=title, name=network.name, everywhere=everywhere, turn=1)
+                yield docker.RemoveNetwork(host=host, title=title, name=network.name, everywhere=network.spans, turn=1)
         used = any(c.image == PROBE.tag for c in theirs)
         if daemon.has_image(PROBE.tag) and (host, PROBE.tag) not in self._keep and not used:
             yield docker.RemoveImage(host=host, title=f"remove image {PROBE.tag}", tag=PROBE.tag, turn=2)
         # Docker puts containers of overlays on its bridge, and says so neither of them nor in the list of networks.
-        spans = {n.name for n in daemon.networks.values() if n.scope != "local"}
+        spans = {n.name for n in daemon.networks.values() if n.spans}
         used = any(spans & c.networks.keys() for c in theirs)
         if GATEWAY_BRIDGE in daemon.networks and (host, GATEWAY_BRIDGE) not in self._keep and not used:
             yield docker.RemoveNetwork(host=host, title=f"remove {GATEWAY_BRIDGE}", name=GATEWAY_BRIDGE, turn=2)

@@ -210,7 +210,7 @@ def _removal(lab: Lab, found: HostFacts, done: set[str], going: Mapping[str, str
             host=found.name,
             title=f"remove network {network.name}{why}",
             name=network.name,
-            everywhere=network.scope == "global",
+            everywhere=network.spans,
         )
 
 
