@@ -12,9 +12,11 @@ STATE = "/var/lib/clusterctl"
 WAS = f"{STATE}/was"
 """What a host had before it was changed: values as files here, whole files under `WAS/files`."""
 
+# A link stays one: what it leads to is written.
 # "$1" path, "$2" mode, "$3" owner, "$4" where its first state is recorded ("" when it is not).
 _WRITE = """\
-set -eu; mkdir -p "$(dirname "$1")"; umask 077
+set -eu; [ ! -L "$1" ] || set -- "$(readlink -f -- "$1")" "$2" "$3" "$4"
+mkdir -p "$(dirname "$1")"; umask 077
 if [ -n "$4" ] && [ ! -e "$4" ] && [ ! -e "$4.absent" ]; then
   mkdir -p "$(dirname "$4")"
   if [ -e "$1" ]; then cp -p "$1" "$4.part"; mv "$4.part" "$4"; else : > "$4.absent"; fi
@@ -29,7 +31,7 @@ set -eu; umask 077; [ -e "$1" ] && exit 0
 mkdir -p "$(dirname "$1")"; printf '%s' "$2" > "$1.part"; mv "$1.part" "$1\""""
 
 _PUT_BACK = """\
-set -eu
+set -eu; [ ! -L "$1" ] || set -- "$(readlink -f -- "$1")" "$2"
 if [ -e "$2" ]; then cp -p "$2" "$1.part"; mv -f "$1.part" "$1" 2>/dev/null || { cat "$2" > "$1"; rm -f "$1.part"; }
 elif [ -e "$2.absent" ]; then rm -f "$1"; fi
 rm -f "$2" "$2.absent\""""

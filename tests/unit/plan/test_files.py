@@ -133,6 +133,25 @@ def test_a_file_that_was_not_there_is_removed_again(tmp_path: Path, was: Path) -
     assert not Path(f"{was}/files{path}.absent").exists()
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_stays_one_and_what_it_leads_to_is_written_and_put_back(
+    tmp_path: Path, was: Path, *, there: bool
+) -> None:
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    real, link = folder / "daemon.json", tmp_path / "link.json"
+    if there:
+        real.write_text("theirs")
+    link.symlink_to("theirs/daemon.json")
+    write(link, "ours", record=True)
+    assert link.readlink() == Path("theirs/daemon.json")
+    assert real.read_text() == "ours"
+    run(files.put_back(str(link)))
+    assert link.is_symlink()
+    assert (real.read_text() if real.exists() else None) == ("theirs" if there else None)
+    assert [p.name for p in folder.iterdir()] == (["daemon.json"] if there else [])
+
+
 def test_putting_back_twice_or_without_a_record_changes_nothing(tmp_path: Path, was: Path) -> None:
     path = tmp_path / "file"
     path.write_text("old")
