@@ -61,10 +61,7 @@ OFTEN = frozenset(
     {
         "4789 dropped",
         "MTU too small",
-        "dockerd without the store",
-        "quorum lost",
         "missing FDB entry",
-        "container stopped",
     }
 )
 """The faults that every run of the tests makes; the others take minutes together."""

@@ -100,8 +100,18 @@ RULES = {
 }
 
 
-@pytest.mark.parametrize("port", RULES)
-@pytest.mark.parametrize("kind", ["bare", "lab"])
+OFTEN = (("bare", "udp 4789"), ("bare", "tcp 2379"), ("lab", "udp 7946"))
+"""What is tried in each run; the rest in the long one."""
+
+
+@pytest.mark.parametrize(
+    ("kind", "port"),
+    [
+        pytest.param(kind, port, marks=[] if (kind, port) in OFTEN else [pytest.mark.long])
+        for kind in ("bare", "lab")
+        for port in RULES
+    ],
+)
 def test_a_rule_in_one_direction_is_measured_and_named(kind, port, request):
     hosts = request.getfixturevalue(kind)
     host, rule = RULES[port]
@@ -177,7 +187,12 @@ def hanging(lab, how):
         lab.ssh("docker2", "while systemctl -q is-active hang; do sleep 0.1; done")
 
 
-@pytest.mark.parametrize("how", HANGS)
+def either(often):
+    """Return both ways to hang; the one that is not tried often is for the long run."""
+    return [pytest.param(how, marks=[] if how == often else [pytest.mark.long]) for how in HANGS]
+
+
+@pytest.mark.parametrize("how", either("sshd stands still"))
 def test_a_host_that_hangs_is_unknown_and_all_is_told_of_the_other(how, bare):
     with hanging(bare, how):
         report = json.loads(bare.cli("check", "-o", "json", check=1).stdout)["report"]
@@ -187,7 +202,7 @@ def test_a_host_that_hangs_is_unknown_and_all_is_told_of_the_other(how, bare):
     assert whole == {kind for kind, subject in check(bare) if subject == "docker1"}
 
 
-@pytest.mark.parametrize("how", HANGS)
+@pytest.mark.parametrize("how", either("packets to sshd are dropped"))
 def test_status_shows_a_host_that_hangs_as_unknown_and_the_other_as_it_is(how, lab):
     before = json.loads(lab.cli("status", "-o", "json").stdout)
     with hanging(lab, how):
@@ -214,6 +229,7 @@ def test_status_shows_an_entry_that_is_missing_where_it_is_missing(lab):
     ]
 
 
+@pytest.mark.long
 def test_status_sends_packets_when_it_is_asked_to(lab):
     found = json.loads(lab.cli("status", "--deep", "-o", "json").stdout)
     assert [(r["source"], r["target"], r["sent"] - r["received"], r["state"]) for r in found["reachability"]] == [

@@ -46,6 +46,7 @@ def used(bare):
     )
 
 
+@pytest.mark.long
 def test_hosts_are_given_back_as_they_were(used):
     before = used.snapshots()
     assert any("theirs-run" in line for line in before["docker1"])

@@ -113,6 +113,7 @@ def test_a_lesson_holds_and_explains_itself_in_two_languages(standing, name):
             assert not ENGLISH.search(told), translated
 
 
+@pytest.mark.long
 def test_a_wrong_address_and_gateway_and_one_more_interface_are_seen(standing, judged):
     enter = f"nsenter --net=/proc/{PID % 'c1'}/ns/net"
     judged("bridge")
@@ -141,6 +142,7 @@ def test_an_address_that_somebody_else_has_is_named(standing, judged):
     assert (found["severity"], found["hint"]) == ("failed", "172.17.0.4 is that of web, which is not of this lab")
 
 
+@pytest.mark.long
 def test_a_veth_that_is_off_the_bridge_is_seen(standing, judged):
     judged("bridge")
     veth = (
@@ -234,6 +236,7 @@ def test_ports_that_are_free_or_taken_after_all(standing, judged):
         fails(judged, "host", {free: "Address already in use", same: "lo 127.0.0.1/8, eth0 172.17.0.2/16"})
 
 
+@pytest.mark.long
 def test_attaching_fails_when_the_overlay_does_not_carry(standing, judged):
     attaches = "attaches: {on: docker1, network: qyt_overlay, reaches: qyt2}"
     judged("overlay")
@@ -245,6 +248,7 @@ def test_attaching_fails_when_the_overlay_does_not_carry(standing, judged):
     assert "it was not tried" in found[1]["seen"], "nothing is made where something is broken"
 
 
+@pytest.mark.long
 def test_keys_that_are_not_in_the_store_are_missed(standing, judged):
     judged("overlay")
     prefix = "/docker/network/v1.0/"
@@ -266,6 +270,7 @@ def test_keys_that_are_not_in_the_store_are_missed(standing, judged):
     assert "Pool overlaps" in found[0]["seen"], found
 
 
+@pytest.mark.long
 def test_what_is_a_stranger_s_stays_and_stops_a_lesson_only_where_it_is_in_the_way(standing):
     lab = standing.lab
     standing.up("none")

@@ -119,6 +119,7 @@ def test_a_container_that_is_off_the_wire_is_reached_by_nobody(wire):
     assert outcome(found, "ping", "mac2 → mac1")[0] == "failed"
 
 
+@pytest.mark.long
 def test_who_is_the_router_is_seen_and_that_it_stopped(wire, tmp_path):
     playbook = tmp_path / "routed.yml"
     playbook.write_text(ROUTED)

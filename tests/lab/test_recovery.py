@@ -50,8 +50,7 @@ OFTEN = (
     "containers were killed and stopped",
     "one container was removed by hand, the other put off its network",
     "docker was killed and stopped",
-    "etcd was stopped on both",
-    "a certificate and a key were deleted",
+    "etcd was killed",
 )
 """What is broken in each run; the rest in the long one."""
 
@@ -89,12 +88,14 @@ def test_up_mends_it_when_a_host_and_then_both_were_cut_off_power(lab):
     assert json.loads(lab.cli("up", "-o", "json").stdout)["actions"] == 0, "nothing is left to do"
 
 
+@pytest.mark.long
 def test_up_mends_it_when_a_host_was_rebooted(lab):
     lab.ssh("docker2", "systemctl reboot", check=None)
     lab.wait_for_the_end_of("docker2")
     whole(lab)
 
 
+@pytest.mark.long
 def test_a_daemon_whose_last_container_left_an_overlay_is_trusted_again_after_a_restart(lab):
     """Docker 20.10 keeps a thread in the namespace of the overlay that is gone; see HostFacts.astray."""
     lab.ssh("docker1", "docker rm -f qyt1")
@@ -155,6 +156,7 @@ def test_a_run_that_was_killed_goes_on(fresh):
     whole(fresh)
 
 
+@pytest.mark.long
 def test_a_way_down_that_was_cut_short_goes_on(fresh, machine):
     fresh.cli("up", "-q")
     stages = {

@@ -145,6 +145,7 @@ def watched(*secrets):
                 with contextlib.suppress(OSError):  # it has ended meanwhile
                     text = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
                     found.update(s for s in secrets if s in text)
+            stop.wait(0.01)  # what is watched needs the processor too
 
     thread = threading.Thread(target=look)
     thread.start()
@@ -302,6 +303,7 @@ def test_sudo_that_wants_a_password_says_what_to_do(nodes, theirs):
     assert "--ask-sudo-password" in done.stderr
 
 
+@pytest.mark.long
 def test_a_password_is_no_input_where_sudo_wants_none(nodes, theirs):
     lab = theirs(both(user="ops", key=str(nodes.plain), sudo_password_env="SA_SUDO"))
     done = lab.cli("exec", "--root", "--", "cat", env=SECRETS)
@@ -311,6 +313,7 @@ def test_a_password_is_no_input_where_sudo_wants_none(nodes, theirs):
 # ── On the way ────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.long
 def test_two_hops_another_port_and_an_alias_build_prove_and_clear_a_cluster(nodes, theirs):
     before = {host: nodes.snapshot(host) for host in ("docker1", "docker2")}
     lab = theirs(

@@ -26,7 +26,8 @@ _IMAGE = (
     "systemctl start docker; tar -C /bin -c busybox | "
     'docker import -c \'CMD ["/busybox", "sleep", "9999"]\' - theirs >/dev/null; '
 )
-_NO_DOCKER = "systemctl stop docker.socket docker"
+# systemd counts the starts, and a host here sees more of them in a minute than it allows.
+_NO_DOCKER = "systemctl stop docker.socket docker; systemctl reset-failed docker || :"
 
 # What is wrong with a host: how it comes about, how it goes, and what has to be said about it.
 REFUSED = {
@@ -203,6 +204,7 @@ def test_a_user_without_sudo_is_refused(hosts):
     assert "or allow it without one: " in done.stderr
 
 
+@pytest.mark.long
 def test_a_user_with_sudo_builds_proves_and_takes_away_a_cluster_on_hosts_that_exist(hosts):
     add_user(hosts, "admin1", "echo 'admin1 ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/admin1")
     try:
