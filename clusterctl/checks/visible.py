@@ -8,9 +8,9 @@ from pydantic import Field
 
 from clusterctl.checks.check import Check, Kind, NameOrAll, Verdict, failed, ok, settled, without_docker
 from clusterctl.checks.probe import Inspect
-from clusterctl.model.inventory import Role
 from clusterctl.model.names import ALL, HostName, Listed
 from clusterctl.model.playbook import Driver
+from clusterctl.networks import DRIVERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -31,7 +31,9 @@ class Visible(Kind):
 
     network: NameOrAll = Field(description="The network, or `all`.")
     on: Literal["all"] | Annotated[tuple[HostName, ...], Listed] = Field(
-        default="all", description="The hosts that must have it; every Docker host unless given."
+        default="all",
+        description="The hosts that must have it; unless given, every Docker host for an overlay, those with a "
+        "container on it for the others.",
     )
 
     def networks(self) -> tuple[str, ...]:
@@ -44,8 +46,8 @@ class Visible(Kind):
 
     def checks(self, lab: Lab, facts: Facts) -> Iterable[Check]:
         """Return one check a network."""
-        hosts = tuple(h.name for h in lab.with_role(Role.DOCKER)) if self.on == ALL else tuple(self.on)
         for network in named(lab, self.network):
+            hosts = DRIVERS[network.driver].seen_on(lab, network) if self.on == ALL else tuple(self.on)
             probes = tuple(Inspect(h, network.name) for h in hosts)
             expected = f"{network.driver} {network.subnet} on {', '.join(hosts)}" + (
                 ", with one id" if network.driver is Driver.OVERLAY else ""

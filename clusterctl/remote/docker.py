@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import shlex
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
 import docker.errors
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 PREDEFINED = frozenset({BRIDGE, HOST, NONE})
 CHANNELS = 4
 """Channels kept for API calls at once on one SSH connection."""
+
+SLOW = 1.0
+"""Seconds after which a daemon that has not said of itself is asked the rest on another channel."""
 
 WITHIN = 240.0
 """Seconds for one answer: on a VM without hardware virtualization a container may take two minutes to start."""
@@ -135,11 +138,12 @@ class SshDocker:
     def facts(self) -> DockerFacts:
         """Return what the daemon has and says of itself."""
         with self._calls("read Docker's state") as api, ThreadPoolExecutor(1) as beside:
-            # Side by side, as Docker takes seconds for each of these two while the store has no quorum; the others
-            # follow on one channel, since to open one takes longer than to ask.
-            asked = beside.submit(api.networks)
-            info, images, containers = api.info(), api.images(), api.containers(all=True)
-            networks = asked.result()
+            # On one channel, since to open one takes longer than to ask. While the store has no quorum Docker takes
+            # seconds to say of itself and of networks: then these two are asked side by side.
+            asked = beside.submit(api.info)
+            wait([asked], SLOW)
+            images, containers, networks = api.images(), api.containers(all=True), api.networks()
+            info = asked.result()
             inspected = []
             for network in networks:
                 if network["Name"] in PREDEFINED:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -56,6 +56,13 @@ def facts() -> Facts:
         docker = DockerFacts("20.10.24", containers=found)
         hosts[host] = HostFacts(host, addresses=(Address("eth0", f"10.1.84.{i}", 24),), docker=docker)
     return Facts(hosts)
+
+
+def test_a_network_on_the_wire_is_looked_for_where_a_container_is_on_it() -> None:
+    made = lab("visible: {network: wire}")
+    third = load_inventory(INVENTORY.replace("10.1.84.2}", "10.1.84.2, docker3: 10.1.84.3}"), "i.yml")
+    (check,) = checks_of(replace(made, inventory=third), facts())
+    assert [p.host for p in check.probes] == ["docker1", "docker2"]
 
 
 @dataclass
