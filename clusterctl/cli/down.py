@@ -61,7 +61,7 @@ def down(
     destroys = provider(lab.inventory.provider).destroys and not (keep_hosts or keep_cluster)
     if not yes:
         _consent(lab, destroys=destroys, keep_cluster=keep_cluster)
-    with wiring.session(lab, "down", changes=True, access=access, first=wiring.facts) as session:
+    with wiring.session(lab, "down", changes=True, access=access) as session:
         show = {"verbose": verbose, "quiet": quiet}
         if keep_cluster:
             done, left = _clear_lesson(session, parallel=parallel, **show)

@@ -53,10 +53,11 @@ def report(
     as_json = output is options.Output.JSON
     if write is None and not as_json and sys.stdout.isatty():
         raise InputError("a page does not go to a terminal", hint="--write lab.html")
-    lab = wiring.load(inventory, playbook)
     access = Access(accept_host_keys, ask_password, ask_sudo_password)
+    early = wiring.Early(access, wiring.facts)
+    lab = wiring.load(inventory, playbook, early)
     with (
-        wiring.session(lab, "report", changes=False, access=access, first=wiring.facts) as session,
+        wiring.session(lab, "report", changes=False, access=access, early=early) as session,
         shown(quiet=quiet) as listener,
     ):
         found = look(session, listener)

@@ -93,10 +93,10 @@ def status(
     from clusterctl.cli.access import Access
     from clusterctl.cli.progress import shown
 
-    lab = wiring.load_standing(inventory, None)
     access = Access(accept_host_keys, ask_password, ask_sudo_password)
-    first = None if deep else lambda _: GLIMPSE
-    with wiring.session(lab, "status", changes=False, access=access, first=first) as session:
+    early = wiring.Early(access, wiring.facts if deep else lambda: GLIMPSE)
+    lab = wiring.load_standing(inventory, None, early)
+    with wiring.session(lab, "status", changes=False, access=access, early=early) as session:
         look = looker(session, deep=deep, within=timeout)
         if watch:
             _watch(look, output, write, every)

@@ -11,7 +11,7 @@ from clusterctl.cli import options
 
 if TYPE_CHECKING:
     from clusterctl.cli.access import Access
-    from clusterctl.cli.wiring import Session
+    from clusterctl.cli.wiring import Early, Session
     from clusterctl.model.lab import Lab
     from clusterctl.model.report import Report
 
@@ -41,14 +41,15 @@ def up(
     from clusterctl.cli import wiring
     from clusterctl.cli.access import Access
 
-    lab = wiring.load(inventory, playbook)
     access = Access(accept_host_keys, ask_password, ask_sudo_password)
+    early = wiring.Early(access, wiring.facts)
+    lab = wiring.load(inventory, playbook, early)
     if dry_run:
-        _show(lab, output, access)
+        _show(lab, output, access, early)
         return
     started = time.monotonic()
     with wiring.session(
-        lab, f"up {lab.playbook.name}", changes=True, access=access, strict=True, first=wiring.facts
+        lab, f"up {lab.playbook.name}", changes=True, access=access, strict=True, early=early
     ) as session:
         done, report = _carry_out(session, parallel=parallel, verbose=verbose, quiet=quiet)
     seconds = time.monotonic() - started
@@ -84,12 +85,12 @@ def _carry_out(session: Session, *, parallel: int, verbose: bool, quiet: bool) -
         return runner.done, prove(session, listener, facts if current else None, disturbing=False)
 
 
-def _show(lab: Lab, output: options.Output, access: Access) -> None:
+def _show(lab: Lab, output: options.Output, access: Access, early: Early) -> None:
     from clusterctl import recipes
     from clusterctl.cli import wiring
     from clusterctl.cli.plan import show
     from clusterctl.cli.progress import Quiet
 
-    with wiring.session(lab, "up --dry-run", changes=False, access=access) as session:
+    with wiring.session(lab, "up --dry-run", changes=False, access=access, early=early) as session:
         planned = session.runner(Quiet(), tolerant=True).show(recipes.up(session.provider, session.authority))
     show(lab.name, planned, as_json=output is options.Output.JSON)

@@ -38,12 +38,13 @@ def verify(
     from clusterctl.cli.progress import shown
     from clusterctl.model.errors import InputError
 
-    lab = wiring.load_standing(inventory, playbook)
+    access = Access(accept_host_keys, ask_password, ask_sudo_password)
+    early = wiring.Early(access, wiring.facts)
+    lab = wiring.load_standing(inventory, playbook, early)
     if not lab.playbook_text:
         raise InputError(f"{lab.name}: no playbook stands on this cluster", hint="clusterctl up NAME, or name one here")
-    access = Access(accept_host_keys, ask_password, ask_sudo_password)
     with (
-        wiring.session(lab, "verify", changes=False, access=access, first=wiring.facts) as session,
+        wiring.session(lab, "verify", changes=False, access=access, early=early) as session,
         shown(quiet=quiet) as listener,
     ):
         found = prove(session, listener)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import functools
+import importlib
 import os
 import sys
 import threading
@@ -71,16 +72,16 @@ def load_hosts(inventory_file: Path) -> Lab:
     return Lab(inventory, Playbook(name="none"), playbook_text="", state=state_base() / inventory.name)
 
 
-def load(inventory_file: Path, playbook_file: Path | None) -> Lab:
+def load(inventory_file: Path, playbook_file: Path | None, early: Early | None = None) -> Lab:
     """Read and check both files. Without a playbook, the one that the lab was brought up with is taken.
 
-    Raises InputError with the problems of both.
+    early: what can begin once the hosts are known. Raises InputError with the problems of both.
     """
-    from clusterctl.checks import KINDS
-
     lab, problems = None, list[Problem]()
     try:
         lab = load_hosts(inventory_file)
+        if early:
+            early.begin(lab)
     except InputError as error:
         if not error.problems:
             raise
@@ -89,6 +90,8 @@ def load(inventory_file: Path, playbook_file: Path | None) -> Lab:
         kept = lab.state / PLAYBOOK if lab else playbooks.DEFAULT
         # An empty one is left where the lesson was taken away and the cluster was not.
         playbook_file = kept if kept.exists() and kept.stat().st_size else playbooks.DEFAULT
+    from clusterctl.checks import KINDS
+
     playbook_file = playbooks.find(playbook_file)
     text = read_text(playbook_file, "playbook", "clusterctl lessons lists those that there are")
     playbook = None
@@ -102,14 +105,34 @@ def load(inventory_file: Path, playbook_file: Path | None) -> Lab:
     return replace(lab, playbook=playbook, playbook_text=text)
 
 
-def load_standing(inventory_file: Path, playbook_file: Path | None) -> Lab:
+def load_standing(inventory_file: Path, playbook_file: Path | None, early: Early | None = None) -> Lab:
     """Read both files as `load` does, but take no playbook where only the cluster stands: its lesson was taken away."""
     if playbook_file is None:
         lab = load_hosts(inventory_file)
         kept = lab.state / PLAYBOOK
         if kept.exists() and not kept.stat().st_size:
             return lab
-    return load(inventory_file, playbook_file)
+    return load(inventory_file, playbook_file, early)
+
+
+class Early:
+    """What a command begins before it has read all: where it costs nothing to know which hosts run, to ask them.
+
+    first: gives what each host is asked first.
+    """
+
+    def __init__(self, access: Access, first: Callable[[], Command]) -> None:
+        self._access, self._first = access, first
+        self.doors: Doors | None = None
+
+    def begin(self, lab: Lab) -> None:
+        """Begin, now that the hosts are known."""
+        provider = find_provider(lab.inventory.provider)
+        if provider.sees_at_once and (lab.state / CONFIG).exists():
+            warm_up(api=True)
+            self.doors = Doors(lab, provider, Secrets(self._access, os.environ))
+            for name in provider.present(lab):
+                self.doors.ssh(name).begin(self._first())
 
 
 class Doors:
@@ -120,7 +143,7 @@ class Doors:
 
     def __init__(self, lab: Lab, provider: Provider, secrets: Secrets) -> None:
         self._lab, self._provider, self._secrets = lab, provider, secrets
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._ssh: dict[str, SshDoor] = {}
         self._links: dict[str, Link] = {}
         self._settings: tuple[SSHConfig, Mapping[str, Login]] | None = None
@@ -136,6 +159,11 @@ class Doors:
                     door.forget()
                 self._machine = self._machine or self._provider.door()
                 return self._machine
+            return self.ssh(name)
+
+    def ssh(self, name: str) -> SshDoor:
+        """Return the door of a host."""
+        with self._lock:
             if name not in self._ssh:
                 from clusterctl.remote.credentials import Credentials
                 from clusterctl.remote.ssh import SshDoor
@@ -211,14 +239,6 @@ class Doors:
             refuse(errors)
         for name, error in errors.items():
             self._ssh[name].failed = error
-
-    def begin(self, command: Callable[[], Command] | None) -> None:
-        """Begin to ask the hosts that run, while the rest of the program is imported; without a command, to connect."""
-        if not self._provider.sees_at_once or not (self._lab.state / CONFIG).exists():
-            return
-        for name in self._provider.present(self._lab):
-            self(name)
-            self._ssh[name].begin(command() if command else None)
 
     def _open_all(self) -> dict[str, HostError]:
         def opened(door: SshDoor) -> HostError | None:
@@ -319,9 +339,12 @@ class Session:
         return authority
 
 
-def facts(session: Session) -> Command:
-    """Return what a reader of facts asks a host first."""
-    return session.reader().command
+def facts() -> Command:
+    """Return what a reader of facts asks a host first, where the playbook needs nothing special of its kernel."""
+    from clusterctl.commands.facts import read_host
+    from clusterctl.phases import HOST_FILES, HOST_UNITS
+
+    return read_host(HOST_FILES, HOST_UNITS)
 
 
 def write_private(path: Path, text: str) -> None:
@@ -353,8 +376,9 @@ def warm_up(*, api: bool) -> None:
     import clusterctl.remote.ssh  # noqa: F401
 
     def load_docker() -> None:
-        import clusterctl.remote.docker
-        import clusterctl.remote.etcd  # noqa: F401
+        # The last one shows the result.
+        for name in ("clusterctl.remote.docker", "clusterctl.remote.etcd", "rich.table"):
+            importlib.import_module(name)
 
     if api:
         threading.Thread(target=load_docker, name="warm-up", daemon=True).start()
@@ -370,27 +394,27 @@ def session(
     strict: bool = False,
     connect: bool = True,
     api: bool = True,
-    first: Callable[[Session], Command] | None = None,
+    early: Early | None = None,
 ) -> Iterator[Session]:
     """Open a lab for one command; whatever happens, connections close and the lock goes back.
 
     changes: whether the command changes anything: then it holds the lab's lock and keeps a transcript.
     access: what the command line says about getting to hosts. strict: every host of others must be reached.
     connect: whether hosts are asked at all. api: whether Docker's API or etcd is asked; both take long to import.
-    first: what each host is asked first; where it costs nothing to know which hosts run, it is on its way at once.
+    early: what was begun already.
     """
     provider = find_provider(lab.inventory.provider)
     access = access or Access()
-    doors = Doors(lab, provider, Secrets(access, os.environ))
+    doors = (early and early.doors) or Doors(lab, provider, Secrets(access, os.environ))
     with contextlib.ExitStack() as stack:
         if changes:
             base = state_base()
             stack.enter_context(held(base / f"{lab.name}.lock", lab.name, doing))
         stack.callback(doors.close)
         opened = Session(lab, provider, doors, keep=changes)
-        warm_up(api=api)
+        if not (early and early.doors):
+            warm_up(api=api)
         if connect:
-            doors.begin(None if first is None else lambda: first(opened))
             doors.greet(access, strict=strict)
         # A lab that is gone is not given a folder only to note that it is taken away.
         if changes and (doing != "down" or lab.state.exists()):

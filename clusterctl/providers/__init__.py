@@ -19,17 +19,22 @@ if TYPE_CHECKING:
 class Provider(Protocol):
     """A source of hosts.
 
-    up, down: the phases that bring the hosts there and take them away, in order.
     destroys: whether `down` removes the hosts themselves.
     trusted: files of known host keys besides the lab's own.
     sees_at_once: whether `present` costs nothing, not even a process.
     """
 
-    up: Sequence[Phase[Lab]]
-    down: Sequence[Phase[Lab]]
     destroys: bool
     trusted: tuple[Path, ...]
     sees_at_once: bool
+
+    @property
+    def up(self) -> Sequence[Phase[Lab]]:
+        """The phases that bring the hosts there."""
+
+    @property
+    def down(self) -> Sequence[Phase[Lab]]:
+        """The phases that take the hosts away."""
 
     def facts(self, lab: Lab) -> Any:
         """Read what the provider has on this machine. The only reader of `Facts.machine` is the provider."""

@@ -170,24 +170,17 @@ class SshDoor:
         except Exception as error:  # invoke wraps what its threads raise in types of its own
             raise Unreachable(self._host, f"the SSH connection broke: {error}") from error
 
-    def begin(self, command: Command | None) -> None:
-        """Begin a command that only reads, before it is known whether it is asked for; the next `run` of it ends it.
-
-        Without a command, begin to connect.
-        """
+    def begin(self, command: Command) -> None:
+        """Begin a command that only reads, before it is known whether it is asked for; the next `run` of it ends it."""
         answer: Future[Result] = Future()
 
         def carry_out() -> None:
             try:
-                if command:
-                    answer.set_result(self._run(command))
-                else:
-                    self.open()
+                answer.set_result(self._run(command))
             except Exception as error:
                 answer.set_exception(error)
 
-        if command:
-            self._begun = (command, time.monotonic(), answer)
+        self._begun = (command, time.monotonic(), answer)
         threading.Thread(target=carry_out, name="begun", daemon=True).start()
 
     def forget(self) -> None:

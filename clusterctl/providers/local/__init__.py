@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clusterctl.providers.local import read, up
-from clusterctl.providers.local.down import DOWN
-from clusterctl.providers.local.up import UP
+from clusterctl.providers.local import read
 from clusterctl.providers.machine import MachineDoor
 
 if TYPE_CHECKING:
@@ -23,11 +21,23 @@ if TYPE_CHECKING:
 class LocalProvider:
     """Make hosts from a cached root, an overlay each, a network namespace each, and systemd-nspawn."""
 
-    up: Sequence[Phase[Lab]] = UP
-    down: Sequence[Phase[Lab]] = DOWN
     destroys = True
     trusted: tuple[Path, ...] = ()
     sees_at_once = True
+
+    @property
+    def up(self) -> Sequence[Phase[Lab]]:
+        """The phases that make the nodes."""
+        from clusterctl.providers.local.up import UP
+
+        return UP
+
+    @property
+    def down(self) -> Sequence[Phase[Lab]]:
+        """The phases that remove the nodes."""
+        from clusterctl.providers.local.down import DOWN
+
+        return DOWN
 
     def facts(self, lab: Lab) -> MachineFacts:
         """Read what of the lab is on this machine, and whether the machine can carry it."""
@@ -43,4 +53,6 @@ class LocalProvider:
 
     def fresh(self, lab: Lab, host: Host) -> HostFacts:
         """Return what a node is like just after its first start."""
+        from clusterctl.providers.local import up
+
         return up.fresh(lab, host)
