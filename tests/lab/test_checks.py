@@ -147,3 +147,25 @@ def test_a_second_holder_of_a_name_is_seen(lab):
     assert severities(found, "agreed", "qyt_overlay") == ["warning"]
     assert "liar" in seen(found, "agreed", "qyt_overlay")
     mended(lab)
+
+
+def test_what_was_asked_early_counts_until_something_is_done_to_the_machine(lab):
+    """A host that was asked while the program was still starting may be another by the time it is looked at."""
+    from clusterctl.plan.action import MACHINE
+    from clusterctl.plan.command import script
+
+    asked = script("cat /run/said; date +%s.%N > /run/answered")
+    with lab.session() as session:
+        door = session.doors.ssh("docker1")
+
+        def ask(between):
+            lab.ssh("docker1", "rm -f /run/answered; echo before > /run/said")
+            door.begin(asked)
+            lab.ssh("docker1", "while [ ! -s /run/answered ]; do sleep 0.05; done; echo after > /run/said")
+            between()
+            return door.run(asked).stdout
+
+        assert ask(lambda: None) == "before\n"
+        assert door.run(asked).stdout == "after\n", "it is taken once"
+        assert ask(lambda: session.doors(MACHINE)) == "after\n"
+    lab.ssh("docker1", "rm /run/answered /run/said")
