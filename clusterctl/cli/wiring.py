@@ -55,6 +55,10 @@ def state_base() -> Path:
     return Path(base).expanduser().absolute() / "clusterctl"
 
 
+def _lock(lab: Lab) -> Path:
+    return state_base() / f"{lab.name}.lock"
+
+
 def read_text(path: Path, what: str, hint: str = "") -> str:
     """Return a file that the user named; "-" is standard input. Raises InputError."""
     try:
@@ -126,7 +130,9 @@ class Early:
         self.doors: Doors | None = None
 
     def begin(self, lab: Lab) -> None:
-        """Begin, now that the hosts are known."""
+        """Begin, now that the hosts are known; not while another run works on them: what they say would be old."""
+        if _lock(lab).exists():
+            return
         provider = find_provider(lab.inventory.provider)
         if provider.sees_at_once and (lab.state / CONFIG).exists():
             warm_up(api=True)
@@ -408,8 +414,7 @@ def session(
     doors = (early and early.doors) or Doors(lab, provider, Secrets(access, os.environ))
     with contextlib.ExitStack() as stack:
         if changes:
-            base = state_base()
-            stack.enter_context(held(base / f"{lab.name}.lock", lab.name, doing))
+            stack.enter_context(held(_lock(lab), lab.name, doing))
         stack.callback(doors.close)
         opened = Session(lab, provider, doors, keep=changes)
         if not (early and early.doors):
