@@ -59,8 +59,7 @@ def _joined(authority: Callable[[], Authority]) -> list[Phase[Lab]]:
         # What another playbook left goes first.
         containers.ClearContainers(),
         networks.ClearNetworks(),
-        docker.RetrieveThreads(),
-        images.ProvideImages(),
+        *_fit(),
         *build_lesson(),
     ]
 
@@ -77,9 +76,13 @@ def before_lesson(provider: Provider, authority: Callable[[], Authority]) -> lis
         *_cluster(authority),
         containers.RemoveContainers(),
         networks.RemoveNetworks(),
-        docker.RetrieveThreads(),
-        images.ProvideImages(),
+        *_fit(),
     ]
+
+
+def _fit() -> list[Phase[Lab]]:
+    """From a cluster to one that networks and containers can be made on."""
+    return [docker.RetrieveThreads(), images.ProvideImages(), docker.SeePeers()]
 
 
 def _cluster(authority: Callable[[], Authority]) -> list[Phase[Lab]]:

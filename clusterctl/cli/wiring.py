@@ -301,6 +301,7 @@ class Session:
         """
         from clusterctl.networks import devices_of
         from clusterctl.phases import HOST_FILES, HOST_UNITS, MEMBER_UNIT
+        from clusterctl.phases.docker import announced
         from clusterctl.remote.reader import FactsReader
 
         return FactsReader(
@@ -312,6 +313,7 @@ class Session:
             present=(lambda: self.provider.present(self.lab)) if tolerant else None,
             tolerant=tolerant,
             member_unit=MEMBER_UNIT,
+            daemons=announced,
             devices=tuple(dict.fromkeys((*devices_of(self.lab.playbook), *devices))),
         )
 

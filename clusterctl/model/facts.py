@@ -220,11 +220,12 @@ class StoreFacts:
     """The cluster store by its own word.
 
     answers: what each host says that runs a member, "" when all is well.
-    lists: the members that each healthy one knows of.
+    lists: the members that each healthy one knows of. daemons: the addresses that dockerds announced in it.
     """
 
     answers: Mapping[str, str] = field(default_factory=dict)
     lists: Mapping[str, tuple[Member, ...]] = field(default_factory=dict)
+    daemons: frozenset[str] = frozenset()
 
     @property
     def members(self) -> tuple[Member, ...]:

@@ -24,12 +24,11 @@ if TYPE_CHECKING:
     from clusterctl.model.inventory import Host
     from clusterctl.model.lab import Lab
     from clusterctl.plan.action import Action, Effect
-    from clusterctl.plan.door import Door
+    from clusterctl.plan.door import Door, EtcdDoor
 
 UNIT = "docker.service"
 RECORD = "docker.service"
 JOURNAL = "journalctl -u docker -n 50"
-NODES = "/docker/nodes"
 DEEP = (etcd.DAEMON_JSON, releases.SERVICE, releases.DOCKER.marker)
 NEEDS_RESTART_FOR = (etcd.CA, etcd.DOCKER_CERT, *DEEP)
 
@@ -64,15 +63,20 @@ class PeersListed:
 
     def look(self, door: Door) -> tuple[bool, str]:
         """Read the list."""
-        listed = {key.removeprefix(f"{NODES}/") for key in door.etcd.keys(NODES)}
+        listed = announced(door.etcd)
         missing = [a for a in self.advertised if a not in listed]
         return not missing, f"listed: {', '.join(sorted(listed)) or 'none'}"
 
     def shell(self) -> str:
         """Return how a person would ask."""
         tls = f"--cacert {etcd.CA} --cert {etcd.MEMBER_CERT} --key {etcd.MEMBER_KEY}"
-        ask = f"curl -fsS {tls} https://{self.address}:{etcd.CLIENT_PORT}/v2/keys{NODES}"
-        return "\n".join(f"{ask} | grep -o {NODES}/{a}" for a in self.advertised)
+        ask = f"curl -fsS {tls} https://{self.address}:{etcd.CLIENT_PORT}/v2/keys{etcd.NODES.rstrip('/')}"
+        return "\n".join(f"{ask} | grep -o {etcd.NODES}{a}" for a in self.advertised)
+
+
+def announced(store: EtcdDoor) -> frozenset[str]:
+    """Return the addresses that dockerds announce in the store. Raises HostError."""
+    return frozenset(etcd.announced(store.keys(etcd.NODES.rstrip("/"))))
 
 
 def stale(found: HostFacts) -> bool:
@@ -117,31 +121,16 @@ class JoinStore:
 
     def plan(self, lab: Lab, facts: Facts) -> Iterator[Action | Noop]:
         """Merge our settings into the user's; restart where the daemon does not run with them."""
-        members = lab.with_role(Role.ETCD)
-        daemons = lab.with_role(Role.DOCKER)
-        store = etcd.url(members)
-        changed, turn = False, 0
-        for host in daemons:
+        store = etcd.url(lab.with_role(Role.ETCD))
+        turn = 0
+        for host in lab.with_role(Role.DOCKER):
             found = facts.hosts[host.name]
             actions = list(self._actions(lab, host, found, store))
-            changed |= bool(actions)
             if _right(host, found, store) and any(isinstance(a, WaitFor) for a in actions):
                 # It serves containers: the next one waits until this one does so again.
                 turn += 1
                 actions = [replace(a, turn=turn) for a in actions]
             yield from steps(actions, host.name, _settled(found, store))
-        if changed:
-            advertised = tuple(map(etcd.advertised, daemons))
-            for host in daemons:
-                yield WaitFor(
-                    host=host.name,
-                    door=host.name if host in members else members[0].name,
-                    title="wait until the store lists every daemon",
-                    condition=PeersListed(advertised, (host if host in members else members[0]).cluster_address),
-                    within=60,
-                    hint=JOURNAL,
-                    turn=turn,
-                )
 
     def _actions(self, lab: Lab, host: Host, found: HostFacts, store: str) -> Iterator[Action]:
         theirs = etcd.read_daemon_json(found.content(etcd.DAEMON_JSON), host.name)
@@ -249,6 +238,33 @@ class RetrieveThreads:
                 yield from _restart(host, found, store, theirs)
             else:
                 yield Noop(host.name, "Docker's threads are where they belong")
+
+
+class SeePeers:
+    """Wait until the store lists every daemon. dockerd announces itself 0.5 s after its start: images come meanwhile."""
+
+    title = "See every Docker in the store"
+    reads = frozenset({Section.HOST, Section.DOCKER, Section.STORE})
+
+    def plan(self, lab: Lab, facts: Facts) -> Iterator[Action | Noop]:
+        """Wait on each host while one is missing."""
+        members = lab.with_role(Role.ETCD)
+        advertised = tuple(map(etcd.advertised, lab.with_role(Role.DOCKER)))
+        missing = not facts.store or set(advertised) - facts.store.daemons
+        for host in lab.with_role(Role.DOCKER):
+            member = host if host in members else members[0]
+            if not missing:
+                yield Noop(host.name, f"the store lists {', '.join(advertised)}")
+                continue
+            yield WaitFor(
+                host=host.name,
+                door=member.name,
+                title="wait until the store lists every daemon",
+                condition=PeersListed(advertised, member.cluster_address),
+                within=60,
+                hint=JOURNAL,
+                alters=frozenset({Section.STORE}),
+            )
 
 
 class LeaveStore:

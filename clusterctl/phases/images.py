@@ -65,18 +65,20 @@ class ProvideImages:
                 )
 
     def _bring(self, lab: Lab, host: str, image: Image) -> Action:
-        effect = _with_image(image.tag)
+        effect, altered = _with_image(image.tag), frozenset({Section.DOCKER})
         if image.build:
             return Run(
                 host=host,
                 title=f"build {image.tag} from the host's busybox",
                 command=docker.build_busybox(image.tag, f"{IMAGE_LABEL}={lab.name}"),
                 effect=effect,
+                alters=altered,
             )
         if image.load:
-            return docker.LoadImage(host=host, title=f"load {image.tag}", archive=image.load, effect=effect)
+            title = f"load {image.tag}"
+            return docker.LoadImage(host=host, title=title, archive=image.load, effect=effect, alters=altered)
         return docker.PullImage(
-            host=host, title=f"pull {image.pull}", reference=image.pull, tag=image.tag, effect=effect
+            host=host, title=f"pull {image.pull}", reference=image.pull, tag=image.tag, effect=effect, alters=altered
         )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from clusterctl.model.errors import HostError, TimedOut, Unreachable
 from clusterctl.model.facts import Facts, File, HostFacts
 from clusterctl.plan import files
+from clusterctl.plan.phase import Section
 
 if TYPE_CHECKING:
     from clusterctl.plan.command import Command
@@ -42,6 +43,7 @@ class Action(ABC):
     together: it ends only once other hosts have done the same, so it counts against no limit.
     turn: what is of a later turn begins once all of the earlier ones is done, on every host.
     note: it writes down what clusterctl brings, which it takes away again; what a person brings by hand stays.
+    alters: the parts of the facts that are old once it is done.
     """
 
     host: str
@@ -50,6 +52,7 @@ class Action(ABC):
     together: bool = False
     turn: int = 0
     note: bool = False
+    alters: frozenset[Section] = frozenset(Section)
     effect: Effect = field(default=unchanged, repr=False, compare=False)
 
     @property

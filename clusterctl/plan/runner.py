@@ -116,7 +116,7 @@ class Runner(Generic[Wanted]):
                     self.listener.nothing_to_do(step)
             actions = [s for s in steps if isinstance(s, Action)]
             if actions:
-                self.fresh = frozenset()
+                self.fresh -= frozenset[Section]().union(*(a.alters for a in actions))
                 self._perform(phase.title, actions)
             self.listener.phase_finished(phase.title, time.monotonic() - started)
         return facts

@@ -16,12 +16,12 @@ from clusterctl.plan.phase import Section
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from clusterctl.model.facts import Facts, HostFacts, Member
-    from clusterctl.plan.door import Door
+    from clusterctl.model.facts import DockerFacts, Facts, HostFacts, Member
+    from clusterctl.plan.door import Door, EtcdDoor
 
 _T = TypeVar("_T")
-_Said: TypeAlias = "tuple[str, tuple[Member, ...]]"
-"""Why a member does not serve the store, empty where it does; and the members that it knows of."""
+_Said: TypeAlias = "tuple[str, tuple[Member, ...], frozenset[str]]"
+"""Why a member does not serve the store, empty where it does; the members that it knows of; the dockerds in it."""
 
 NOT_THERE = "the host is not there"
 NEEDS = "hosts must be Linux with systemd and a POSIX shell: uname -s"
@@ -32,7 +32,8 @@ class FactsReader:
 
     machine: reads the provider's part. present: which hosts are there to be asked; all when it is None.
     tolerant: hosts that do not answer are noted, not raised.
-    member_unit: the systemd unit of a member of the store. devices: what the kernels are asked for.
+    member_unit: the systemd unit of a member of the store. daemons: finds the dockerds that are announced in it.
+    devices: what the kernels are asked for.
     """
 
     def __init__(
@@ -43,9 +44,10 @@ class FactsReader:
         files: Sequence[str],
         units: Sequence[str],
         *,
+        member_unit: str,
+        daemons: Callable[[EtcdDoor], frozenset[str]],
         present: Callable[[], Collection[str]] | None = None,
         tolerant: bool = False,
-        member_unit: str = "",
         devices: Sequence[str] = (),
         parallel: int = 16,
     ) -> None:
@@ -55,7 +57,7 @@ class FactsReader:
         """What each host is asked first; later it need not say again which programs it has."""
         self._programs: dict[str, tuple[str, ...]] = {}
         self._present, self._tolerant, self._parallel = present, tolerant, parallel
-        self._member_unit = member_unit
+        self._member_unit, self._daemons = member_unit, daemons
 
     def read(self, sections: frozenset[Section], known: Facts) -> Facts:
         """Return `known` with these sections read anew. Raises HostsFailed unless tolerant."""
@@ -85,11 +87,11 @@ class FactsReader:
             return None
         health = etcd.health()
         if not health.healthy:
-            return health.reason or "not healthy", ()
+            return health.reason or "not healthy", (), frozenset()
         try:
-            return "" if health.v2 else health.reason, etcd.members()
+            return "" if health.v2 else health.reason, etcd.members(), self._daemons(etcd)
         except ClusterctlError as error:
-            return error.message, ()
+            return error.message, (), frozenset()
 
     def _read_hosts(self, sections: frozenset[Section], facts: Facts) -> tuple[Facts, dict[str, _Said | None]]:
         """Return the facts with the hosts, and what their members of the store say where these are read as well."""
@@ -101,18 +103,25 @@ class FactsReader:
         errors: dict[str, ClusterctlError] = {}
 
         def read(host: str) -> HostFacts | ClusterctlError:
-            try:
-                found = self._host(host)
-                with ThreadPoolExecutor(1, thread_name_prefix="store") as beside:
+            known = facts.hosts.get(host)
+            with ThreadPoolExecutor(2, thread_name_prefix="beside") as beside:
+                docker = member = None
+                # What ran when it was last looked at is asked at once; what it says counts if it runs now.
+                if known and Section.DOCKER in sections and _runs_docker(known):
+                    docker = beside.submit(self._docker, host)
+                if known and Section.STORE in sections and self._runs_member(known):
+                    member = beside.submit(self._member, host)
+                try:
+                    found = known if known and docker and Section.HOST not in sections else self._host(host)
                     if Section.STORE in sections and self._runs_member(found):
+                        member = member or beside.submit(self._member, host)
                         said[host] = None
-                        member = beside.submit(self._member, host)
-                    if Section.DOCKER in sections:
-                        found = self._with_docker(host, found)
-                if host in said:
-                    said[host] = member.result()
-            except ClusterctlError as error:
-                return error
+                    if Section.DOCKER in sections and _runs_docker(found):
+                        found = replace(found, docker=docker.result() if docker else self._docker(host))
+                    if member and host in said:
+                        said[host] = member.result()
+                except ClusterctlError as error:
+                    return error
             return found
 
         for host, found in self._side_by_side("read", asked, read).items():
@@ -127,12 +136,10 @@ class FactsReader:
     def one(self, host: str, *, docker: bool = True) -> HostFacts:
         """Read one host, and what its Docker says where that runs and is asked. Raises HostError."""
         found = self._host(host)
-        return self._with_docker(host, found) if docker else found
+        return replace(found, docker=self._docker(host)) if docker and _runs_docker(found) else found
 
-    def _with_docker(self, host: str, found: HostFacts) -> HostFacts:
-        if found.unit("docker.service").active != "active":
-            return found
-        return replace(found, docker=self._doors(host).docker.facts())
+    def _docker(self, host: str) -> DockerFacts:
+        return self._doors(host).docker.facts()
 
     def _host(self, host: str) -> HostFacts:
         door = self._doors(host)
@@ -152,9 +159,17 @@ class FactsReader:
         return found
 
 
+def _runs_docker(found: HostFacts) -> bool:
+    return found.unit("docker.service").active == "active"
+
+
 def _store(said: Mapping[str, _Said | None]) -> StoreFacts | None:
     """Put together what the members say; None where none runs, or none could be asked."""
     asked = {host: answer for host, answer in said.items() if answer}
     if not asked:
         return None
-    return StoreFacts({h: why for h, (why, _) in asked.items()}, {h: m for h, (_, m) in asked.items()})
+    return StoreFacts(
+        {host: why for host, (why, _, _) in asked.items()},
+        {host: members for host, (_, members, _) in asked.items()},
+        frozenset[str]().union(*(daemons for _, _, daemons in asked.values())),
+    )

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from clusterctl.model.playbook import Network
 
 NETWORKS = "/docker/network/v1.0"
-NODES = "/docker/nodes/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,7 +306,7 @@ def _members(lab: Lab, survey: Survey, judged: _Findings) -> Iterator[MemberRow]
 def _daemons(lab: Lab, survey: Survey, judged: _Findings) -> Iterator[DaemonRow]:
     store = etcd.url(lab.with_role(Role.ETCD))
     by_address = {etcd.advertised(h): h.name for h in lab.with_role(Role.DOCKER)}
-    listed = [k.removeprefix(NODES) for k in survey.keys if k.startswith(NODES)] if _read(survey) else []
+    listed = etcd.announced(survey.keys) if _read(survey) else []
     for host in lab.with_role(Role.DOCKER):
         state, problem = judged.of(Layer.DOCKERD, host.name)
         daemon = survey.facts.docker(host.name)

@@ -36,11 +36,19 @@ CLIENT_PORT, PEER_PORT, GOSSIP_PORT, VXLAN_PORT = 2379, 2380, 7946, 4789
 ADVERTISED_PORT = 2375
 """The port in `cluster-advertise`: a name in the gossip only, nothing listens on it."""
 
+NODES = "/docker/nodes/"
+"""Where dockerds announce themselves: each renews its key every 20 s, without that it goes after 60 s."""
+
 LAST_DOCKER = (20, 10)
 """The cluster store was removed after this release: Docker 23.0's daemon refuses its options."""
 
 LAST_ETCD = (3, 5)
 """etcd 3.6 has no v2 API (its CHANGELOG-3.6)."""
+
+
+def announced(keys: Iterable[str]) -> list[str]:
+    """Return the addresses that dockerds announce themselves by, of the keys of the store."""
+    return [key.removeprefix(NODES) for key in keys if key.startswith(NODES)]
 
 
 def peer(host: Host) -> str:

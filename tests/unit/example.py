@@ -108,7 +108,9 @@ def member(name: str) -> Member:
 
 def stored(*names: str) -> StoreFacts:
     """Return a healthy store that has these hosts as members."""
-    return StoreFacts(dict.fromkeys(names, ""), dict.fromkeys(names, tuple(map(member, names))))
+    members = tuple(map(member, names))
+    daemons = frozenset(f"10.1.90.{m.id}:{etcd.ADVERTISED_PORT}" for m in members)
+    return StoreFacts(dict.fromkeys(names, ""), dict.fromkeys(names, members), daemons)
 
 
 def finished() -> Facts:

@@ -30,7 +30,7 @@ PEM = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.
 
 def planned(recipe: Sequence[Phase[Lab]], facts: Facts) -> tuple[Planned, ...]:
     def read(known: Facts) -> Facts:
-        return replace(known, hosts={**facts.hosts, **known.hosts})
+        return replace(known, hosts={**facts.hosts, **known.hosts}, store=facts.store)
 
     run = Runner(wanted=lab(), reader=FakeReader(read), doors=FakeDoor, listener=None)  # type: ignore[arg-type]
     found = run.show(recipe)
@@ -108,7 +108,7 @@ def test_what_up_foresees_is_what_it_finds_done() -> None:
     facts = last.facts
     for action in last.actions:
         facts = action.predict(facts)
-    again = planned(up(), facts)
+    again = planned(up(), replace(facts, store=finished().store))
     assert [a.title for p in again for a in p.actions] == []
 
 

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from clusterctl.topology.anatomy import Anatomy
 
 JUDGE = Judge(Layer.DOCKERD)
-NODES = "/docker/nodes/"
 JOURNAL = "journalctl -u docker -n 50"
 INFO = "docker info | grep -A1 'Cluster Store'"
 UP = "this machine: clusterctl up"
@@ -208,9 +207,12 @@ def _gossip(host: Host, facts: HostFacts, anatomy: Anatomy | None, survey: Surve
 
 
 def _listed(survey: Survey, host: Host, facts: HostFacts) -> Judged | None:
-    if isinstance(survey.keys, str) or facts.docker is None or f"{NODES}{facts.docker.advertise}" in survey.keys:
+    if (
+        isinstance(survey.keys, str)
+        or facts.docker is None
+        or facts.docker.advertise in (listed := etcd.announced(survey.keys))
+    ):
         return None
-    listed = [k.removeprefix(NODES) for k in survey.keys if k.startswith(NODES)]
     lost = f"the store does not list the daemon of {host.name} ({facts.docker.advertise})"
     seen = f"{lost}: it has lost its way to the store"
     shown = Evidence(host.name, "clusterctl etcd keys", f"/docker/nodes: {', '.join(listed) or 'none'}")

@@ -6,11 +6,12 @@ from dataclasses import replace
 import pytest
 from clusterctl.model.errors import ClusterctlError
 from clusterctl.model.facts import DockerFacts, Facts, File, Unit
-from clusterctl.phases.docker import JoinStore, LeaveStore, PeersListed, RetrieveThreads, StoreJoined
+from clusterctl.phases.docker import JoinStore, LeaveStore, PeersListed, RetrieveThreads, SeePeers, StoreJoined
 from clusterctl.plan import files
+from clusterctl.plan.phase import Section
 from clusterctl.stores import etcd
 from clusterctl.testing import FakeDocker, FakeDoor, FakeEtcd
-from example import STORE, after, both, changed, decide, finished, fresh, lab, reasons, titles, with_docker
+from example import STORE, after, both, changed, decide, finished, fresh, lab, reasons, stored, titles, with_docker
 
 JOIN = [
     "record how Docker was run",
@@ -19,7 +20,6 @@ JOIN = [
     "start Docker on the cluster store",
     "wait until Docker reports the store",
 ]
-LISTED = both("wait until the store lists every daemon")
 
 
 def steps(facts: Facts, wanted=None):
@@ -27,11 +27,10 @@ def steps(facts: Facts, wanted=None):
 
 
 def of1(facts: Facts) -> list[str]:
-    """Return what is done on docker1 alone, before every daemon is waited for."""
+    """Return what is done on docker1, and see that nothing is done elsewhere."""
     found = titles(steps(facts))
-    assert found[-2:] == LISTED
-    assert all(t.startswith("docker1") for t in found[:-2])
-    return [t.removeprefix("docker1: ") for t in found[:-2]]
+    assert all(t.startswith("docker1") for t in found)
+    return [t.removeprefix("docker1: ") for t in found]
 
 
 def wrote(facts: Facts, path: str = etcd.DAEMON_JSON, host: str = "docker1"):
@@ -43,7 +42,7 @@ def with_json(facts: Facts, text: str, **file: object) -> Facts:
 
 
 def test_a_fresh_host_records_writes_starts_and_waits() -> None:
-    assert titles(steps(fresh())) == [f"{h}: {t}" for h in ("docker1", "docker2") for t in JOIN] + LISTED
+    assert titles(steps(fresh())) == [f"{h}: {t}" for h in ("docker1", "docker2") for t in JOIN]
 
 
 def test_how_docker_was_run_is_recorded_in_systemd_s_words() -> None:
@@ -84,7 +83,7 @@ def test_a_docker_that_runs_is_stopped_before_it_is_started_on_the_store() -> No
 
 def of1_running() -> list[str]:
     found = titles(steps(with_docker(fresh(), "docker1")))
-    return [t.removeprefix("docker1: ") for t in found if t.startswith("docker1")][:-1]
+    return [t.removeprefix("docker1: ") for t in found if t.startswith("docker1")]
 
 
 def test_a_half_done_host_only_gets_what_is_missing() -> None:
@@ -141,15 +140,15 @@ def test_settings_of_the_user_s_own_start_daemon_and_containers_anew() -> None:
 def test_daemons_that_serve_are_restarted_one_after_the_other_and_new_ones_together() -> None:
     found = steps(touched(etcd.DOCKER_CERT, "docker1", "docker2"))
     assert [(s.host, s.turn) for s in found if "restart" in s.title] == [("docker1", 1), ("docker2", 2)]
-    assert {s.turn for s in found if s.title.startswith("wait until the store lists")} == {2}
     assert {s.turn for s in steps(fresh())} == {0}
 
 
-def test_a_host_without_etcd_gets_no_drop_in_and_asks_a_member_for_its_peers() -> None:
-    wanted = lab(hosts={"docker1": "10.1.90.1", "docker2": {"address": "10.1.90.2", "roles": ["docker"]}})
-    found = [s for s in steps(fresh(), wanted) if s.host == "docker2"]
+ONE_MEMBER = {"docker1": "10.1.90.1", "docker2": {"address": "10.1.90.2", "roles": ["docker"]}}
+
+
+def test_a_host_without_etcd_gets_no_drop_in() -> None:
+    found = [s for s in steps(fresh(), lab(hosts=ONE_MEMBER)) if s.host == "docker2"]
     assert JOIN[2] not in [s.title for s in found]
-    assert found[-1].at == "docker1"
 
 
 def test_a_settings_file_that_is_no_json_is_never_overwritten() -> None:
@@ -171,6 +170,31 @@ def test_peers_are_listed_when_every_one_is() -> None:
     assert condition.look(FakeDoor(etcd=FakeEtcd(stored=stored))) == (False, "listed: 10.1.90.1:2375")
     stored["/docker/nodes/10.1.90.2:2375"] = ""
     assert condition.look(FakeDoor(etcd=FakeEtcd(stored=stored)))[0]
+
+
+def peers(facts: Facts, hosts=None):
+    return decide(SeePeers(), lab(**({"hosts": hosts} if hosts else {})), facts)
+
+
+def test_daemons_that_the_store_lists_are_not_waited_for() -> None:
+    assert titles(peers(finished())) == []
+    assert reasons(peers(finished())) == both("the store lists 10.1.90.1:2375, 10.1.90.2:2375")
+
+
+@pytest.mark.parametrize("store", [None, stored("docker1")])
+def test_every_host_waits_while_a_daemon_is_missing_or_nothing_is_known(store) -> None:
+    found = peers(replace(finished(), store=store))
+    assert titles(found) == both("wait until the store lists every daemon")
+    assert {s.condition.advertised for s in found} == {("10.1.90.1:2375", "10.1.90.2:2375")}
+    assert {s.alters for s in found} == {frozenset({Section.STORE})}
+
+
+def test_a_host_without_etcd_asks_a_member_for_its_peers() -> None:
+    found = peers(fresh(), ONE_MEMBER)
+    assert [(s.host, s.at, s.condition.address) for s in found] == [
+        ("docker1", "docker1", "10.1.90.1"),
+        ("docker2", "docker1", "10.1.90.1"),
+    ]
 
 
 def down(facts: Facts):
@@ -247,7 +271,6 @@ def test_a_store_that_grew_is_written_down_and_restarts_no_daemon_that_runs() ->
         assert [s.title for s in steps if s.host == host] == [
             write,
             "leave its date: Docker need not start anew for it",
-            "wait until the store lists every daemon",
         ]
     assert "start Docker on the cluster store" in [s.title for s in steps if s.host == "docker3"]
     again = decide(JoinStore(), lab(hosts=THIRD), after(steps, grown()))

@@ -187,7 +187,9 @@ def test_a_write_that_is_ended_half_way_leaves_the_old_file_and_nothing_else(tmp
     path = tmp_path / "file"
     path.write_text("old")
     command = files.write(str(path), b"", 0o644, ME, record=False)
-    with subprocess.Popen(command.argv, stdin=subprocess.PIPE, start_new_session=True) as process:
+    # A shell cannot catch what it was started to ignore, as everything below nohup is.
+    argv = ["env", f"--default-signal={number}", *command.argv]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, start_new_session=True) as process:
         assert process.stdin
         process.stdin.write(b"half of the new o")
         process.stdin.flush()

@@ -127,6 +127,13 @@ def test_what_was_read_is_stale_after_a_deed_even_for_other_sections() -> None:
     assert run.fresh == {MACHINE, HOST}
 
 
+def test_what_a_deed_does_not_alter_is_not_read_again() -> None:
+    run = runner()
+    deed = do("docker1", "x", alters=frozenset({DOCKER}))
+    run.run([Step("a", [deed], frozenset({HOST, DOCKER})), Step("b", [], frozenset({HOST, DOCKER}))])
+    assert run.reader.asked == [frozenset({HOST, DOCKER}), frozenset({DOCKER})]
+
+
 def test_a_phase_decides_from_the_facts_just_read() -> None:
     run = runner(lambda known: known.with_host(HostFacts("docker1", hostname="read")))
     seen = []
