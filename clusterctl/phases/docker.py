@@ -241,7 +241,7 @@ class RetrieveThreads:
 
 
 class SeePeers:
-    """Wait until the store lists every daemon. dockerd announces itself 0.5 s after its start: images come meanwhile."""
+    """Wait until the store lists every daemon: dockerd announces itself 0.5 s after its start, images come meanwhile."""
 
     title = "See every Docker in the store"
     reads = frozenset({Section.HOST, Section.DOCKER, Section.STORE})

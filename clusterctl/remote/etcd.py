@@ -37,6 +37,7 @@ class TunnelledEtcd:
         self._tunnel: Tunnel | None = None
         self._opening = threading.Lock()
         self._v3: Any = None
+        self._v3_trusts = b""
         self._http: requests.Session | None = None
 
     def _local_port(self) -> int:
@@ -54,10 +55,17 @@ class TunnelledEtcd:
         with self._opening:
             if self._http is None:
                 self._http = requests.Session()
-                self._http.verify = str(self._credentials.trusted)
-                self._http.cert = (str(self._credentials.certificate), str(self._credentials.key))
                 self._http.trust_env = False  # a proxy in the environment must not see the cluster's store
-        return self._http.request(method, f"https://127.0.0.1:{self._local_port()}{path}", timeout=within, data=data)
+        files = self._credentials
+        return self._http.request(
+            method,
+            f"https://127.0.0.1:{self._local_port()}{path}",
+            timeout=within,
+            data=data,
+            # Each time: what is trusted may change during a run.
+            verify=str(files.trusted),
+            cert=(str(files.certificate), str(files.key)),
+        )
 
     def health(self) -> MemberHealth:
         """Ask /health and /v2/keys; an etcd that does not answer is unhealthy, not an error."""
@@ -79,7 +87,9 @@ class TunnelledEtcd:
         import etcd3
 
         files = self._credentials
-        if self._v3 is None:
+        trusted = files.trusted.read_bytes()
+        if self._v3 is None or trusted != self._v3_trusts:
+            self._v3_trusts = trusted
             self._v3 = etcd3.client(
                 host="127.0.0.1",
                 port=self._local_port(),
