@@ -84,8 +84,9 @@ def look(session: Session, listener: Listener) -> Findings:
     from clusterctl.plan.phase import Section
     from clusterctl.report.page.page import Findings
 
-    facts = session.reader(tolerant=True).read(frozenset({Section.HOST, Section.DOCKER}), Facts())
-    proven = prove(session, listener, facts)
+    wanted = frozenset({Section.HOST, Section.DOCKER})
+    facts = session.reader(tolerant=True).read(wanted, Facts())
+    proven = prove(session, listener, facts, wanted)
     topology = net.read(session, listener)
     pairs = tuple(_pairs(session, topology))
     seen, why_not = _captured(session, listener, topology, pairs)

@@ -74,15 +74,12 @@ def _carry_out(session: Session, *, parallel: int, verbose: bool, quiet: bool) -
     from clusterctl.cli import wiring
     from clusterctl.cli.verify import prove
     from clusterctl.cli.work import shown_work
-    from clusterctl.plan.phase import Section
 
     with shown_work(session, verbose=verbose, quiet=quiet) as listener:
         runner = session.runner(listener, parallel=parallel)
         facts = runner.run(recipes.up(session.provider, session.authority))
         wiring.write_private(session.lab.state / wiring.PLAYBOOK, session.lab.playbook_text)
-        # Facts that nothing was done since are as good as new ones.
-        current = frozenset({Section.HOST, Section.DOCKER}) <= runner.fresh
-        return runner.done, prove(session, listener, facts if current else None, disturbing=False)
+        return runner.done, prove(session, listener, facts, runner.fresh, disturbing=False)
 
 
 def _show(lab: Lab, output: options.Output, access: Access, early: Early) -> None:

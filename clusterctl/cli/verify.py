@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from clusterctl.cli.wiring import Session
     from clusterctl.model.facts import Facts
     from clusterctl.model.report import Report
+    from clusterctl.plan.phase import Section
     from clusterctl.plan.runner import Listener
 
 
@@ -58,9 +59,17 @@ def verify(
         raise typer.Exit(1)
 
 
-def prove(session: Session, listener: Listener, facts: Facts | None = None, *, disturbing: bool = True) -> Report:
-    """Perform the checks of the playbook, on the facts that were just read or on facts read now.
+def prove(
+    session: Session,
+    listener: Listener,
+    facts: Facts | None = None,
+    fresh: frozenset[Section] = frozenset(),
+    *,
+    disturbing: bool = True,
+) -> Report:
+    """Perform the checks of the playbook.
 
+    facts: what was read before. fresh: the parts of them that are as good as new; the others are read now.
     disturbing: also those that make something for a moment.
     """
     from clusterctl.checks.perform import perform
@@ -70,8 +79,7 @@ def prove(session: Session, listener: Listener, facts: Facts | None = None, *, d
     title = "Verify"
     listener.phase_started(title)
     started = time.monotonic()
-    if facts is None:
-        facts = session.reader(tolerant=True).read(frozenset({Section.HOST, Section.DOCKER}), Facts())
+    facts = session.reader(tolerant=True).read(frozenset({Section.HOST, Section.DOCKER}) - fresh, facts or Facts())
     found = perform(session.lab, facts, session.doors, disturbing=disturbing)
     listener.phase_finished(title, time.monotonic() - started)
     return found

@@ -12,6 +12,7 @@ from clusterctl.commands.systemd import restart
 from clusterctl.model.errors import HostError, InputError
 from clusterctl.plan.action import Action
 from clusterctl.plan.command import command, script
+from clusterctl.plan.phase import Section
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from clusterctl.model.playbook import Attachment
     from clusterctl.plan.command import Command
     from clusterctl.plan.door import Door
+
+ALTERS = frozenset({Section.DOCKER, Section.STORE})
+"""What making a network or a container, or bringing an image, alters. Taking one away may leave threads astray."""
 
 STALE_SANDBOX = 'failed get network namespace ""'
 """Docker 20.10 restores an overlay's sandbox after a crash though its namespace is gone (libnetwork 2322)."""
@@ -72,6 +76,7 @@ class CreateNetwork(Action):
     reserved: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    alters: frozenset[Section] = ALTERS
 
     def shell(self) -> str:
         """Return `docker network create …`."""
@@ -166,6 +171,7 @@ class RunContainer(Action):
     capabilities: tuple[str, ...] = ()
     sysctls: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    alters: frozenset[Section] = ALTERS
 
     @property
     def first(self) -> str:
@@ -298,6 +304,7 @@ class PullImage(Action):
 
     reference: str
     tag: str
+    alters: frozenset[Section] = ALTERS
 
     def shell(self) -> str:
         """Return `docker pull …`, and `docker tag …` where the two names differ."""
@@ -317,6 +324,7 @@ class LoadImage(Action):
     """Load an image from a tar on the controller."""
 
     archive: str
+    alters: frozenset[Section] = ALTERS
 
     def here(self) -> str:
         """Return how the tar is brought over."""
@@ -358,7 +366,7 @@ class RemoveImage(Action):
 _BUSYBOX = """\
 set -eu; umask 022; d=$(mktemp -d); trap 'rm -rf "$d"' EXIT
 mkdir -p "$d/bin" "$d/tmp" "$d/etc" "$d/root"; b=$(command -v busybox); cp "$b" "$d/bin/busybox"
-for a in $("$b" --list); do [ "$a" = busybox ] || ln -s busybox "$d/bin/$a"; done
+"$b" chroot "$d" /bin/busybox --install -s /bin
 echo 'root:x:0:0:root:/root:/bin/sh' > "$d/etc/passwd"; echo 'root:x:0:' > "$d/etc/group"
 tar -C "$d" -c . | docker import -c 'ENV PATH=/bin' -c "LABEL $2" \\
   -c 'CMD ["/bin/sh", "-c", "trap exit TERM INT; while :; do sleep 3600 & wait $!; done"]' - "$1\""""
@@ -368,7 +376,7 @@ _TYPED_BUSYBOX = """\
 d=$(mktemp -d)
 mkdir $d/bin $d/tmp $d/etc $d/root
 cp "$(command -v busybox)" $d/bin/busybox
-for a in $(busybox --list); do [ $a = busybox ] || ln -s busybox $d/bin/$a; done
+busybox chroot $d /bin/busybox --install -s /bin
 echo 'root:x:0:0:root:/root:/bin/sh' > $d/etc/passwd
 echo 'root:x:0:' > $d/etc/group
 tar -C $d -c . | docker import -c 'ENV PATH=/bin' -c {label} \\

@@ -12,7 +12,7 @@ from clusterctl.model.errors import ClusterctlError
 from clusterctl.model.facts import DockerFacts, Unit
 from clusterctl.model.inventory import Role
 from clusterctl.plan import files
-from clusterctl.plan.action import Run, WaitFor, WriteFile
+from clusterctl.plan.action import Run, WaitFor, WriteFile, record
 from clusterctl.plan.command import script
 from clusterctl.plan.phase import Noop, Section, steps
 from clusterctl.stores import etcd, releases
@@ -143,12 +143,7 @@ class JoinStore:
         if any(theirs.get(key) != value for key, value in ours.items()):
             state = f"{found.unit(UNIT).active} {found.unit(UNIT).enabled}"
             if RECORD not in found.records:
-                yield Run(
-                    host=host.name,
-                    title="record how Docker was run",
-                    command=files.record(RECORD, state),
-                    effect=lambda f: f.with_record(RECORD, state),
-                )
+                yield record(host.name, "record how Docker was run", RECORD, state)
             before = found.file(etcd.DAEMON_JSON)
             later = before if before and not wrote and right and running else None
             title = "merge the store into daemon.json"
@@ -241,7 +236,7 @@ class RetrieveThreads:
 
 
 class SeePeers:
-    """Wait until the store lists every daemon: dockerd announces itself 0.5 s after its start, images come meanwhile."""
+    """Wait until the store lists every daemon: dockerd announces itself 0.5 s after its start, images come before."""
 
     title = "See every Docker in the store"
     reads = frozenset({Section.HOST, Section.DOCKER, Section.STORE})

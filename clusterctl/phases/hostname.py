@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from clusterctl.commands import systemd
 from clusterctl.model.facts import File, HostFacts
 from clusterctl.plan import files
-from clusterctl.plan.action import Run, WriteFile
+from clusterctl.plan.action import Run, WriteFile, record
 from clusterctl.plan.phase import Section, steps
 
 if TYPE_CHECKING:
@@ -61,17 +61,13 @@ class NameHosts:
     def _actions(self, lab: Lab, host: Host, found: HostFacts) -> Iterator[Action]:
         static = found.content("/etc/hostname").strip()
         if found.hostname != host.name or static != host.name:
-            yield Run(
-                host=host.name,
-                title="record the hostname",
-                command=files.record(RECORD, static or found.hostname),
-                effect=lambda f: f.with_record(RECORD, static or found.hostname),
-            )
+            yield record(host.name, "record the hostname", RECORD, static or found.hostname)
             yield Run(
                 host=host.name,
                 title=f"set the hostname {host.name}",
                 command=systemd.set_hostname(host.name),
                 effect=lambda f: replace(f, hostname=f.name).with_file("/etc/hostname", File(f.name + "\n")),
+                alters=frozenset(),
             )
         before = found.file(HOSTS)
         text = with_block(found.content(HOSTS), lab.name, lab.inventory.hosts)
@@ -84,6 +80,7 @@ class NameHosts:
                 mode=before.mode if before else 0o644,
                 owner=before.owner if before else "root:root",
                 record=True,
+                alters=frozenset(),
             )
 
 

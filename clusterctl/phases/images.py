@@ -9,8 +9,7 @@ from urllib.parse import quote
 from clusterctl.commands import docker
 from clusterctl.model.facts import ImageFacts
 from clusterctl.model.lab import IMAGE_LABEL, LABEL
-from clusterctl.plan import files
-from clusterctl.plan.action import Run
+from clusterctl.plan.action import Run, record
 from clusterctl.plan.phase import Noop, Section, steps
 
 if TYPE_CHECKING:
@@ -56,29 +55,22 @@ class ProvideImages:
         daemon, records = facts.docker(host), facts.hosts[host].records
         for tag in () if image.build else dict.fromkeys((image.tag, image.pull or image.tag)):
             if _noted(tag) not in records and not (daemon and daemon.has_image(tag)):
-                yield Run(
-                    host=host,
-                    title=f"record that image {tag} is not there",
-                    note=True,
-                    command=files.record(_noted(tag), lab.name),
-                    effect=lambda f, tag=tag: f.with_record(_noted(tag), lab.name),  # type: ignore[misc]
-                )
+                yield record(host, f"record that image {tag} is not there", _noted(tag), lab.name, note=True)
 
     def _bring(self, lab: Lab, host: str, image: Image) -> Action:
-        effect, altered = _with_image(image.tag), frozenset({Section.DOCKER})
+        effect = _with_image(image.tag)
         if image.build:
             return Run(
                 host=host,
                 title=f"build {image.tag} from the host's busybox",
                 command=docker.build_busybox(image.tag, f"{IMAGE_LABEL}={lab.name}"),
                 effect=effect,
-                alters=altered,
+                alters=docker.ALTERS,
             )
         if image.load:
-            title = f"load {image.tag}"
-            return docker.LoadImage(host=host, title=title, archive=image.load, effect=effect, alters=altered)
+            return docker.LoadImage(host=host, title=f"load {image.tag}", archive=image.load, effect=effect)
         return docker.PullImage(
-            host=host, title=f"pull {image.pull}", reference=image.pull, tag=image.tag, effect=effect, alters=altered
+            host=host, title=f"pull {image.pull}", reference=image.pull, tag=image.tag, effect=effect
         )
 
 

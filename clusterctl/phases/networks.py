@@ -10,8 +10,7 @@ from clusterctl.model.errors import Reason, Refused
 from clusterctl.model.facts import GATEWAY_BRIDGE, HostFacts, NetworkFacts
 from clusterctl.model.lab import LABEL
 from clusterctl.networks import DRIVERS
-from clusterctl.plan import files
-from clusterctl.plan.action import Run, WaitFor
+from clusterctl.plan.action import WaitFor, record
 from clusterctl.plan.phase import Noop, Section, steps
 
 if TYPE_CHECKING:
@@ -142,6 +141,7 @@ class CreateNetworks:
                             condition=NetworkSeen(network.name),
                             within=30,
                             effect=effect,
+                            alters=docker.ALTERS,
                             hint="is the store healthy? clusterctl status",
                         )
                     )
@@ -153,12 +153,7 @@ class CreateNetworks:
         for host in hosts:
             found = facts.hosts[host]
             if found.docker and GATEWAY_BRIDGE not in found.docker.networks and GATEWAY_BRIDGE not in found.records:
-                yield Run(
-                    host=host,
-                    title=f"record that {GATEWAY_BRIDGE} is not there",
-                    command=files.record(GATEWAY_BRIDGE, ABSENT),
-                    effect=lambda f: f.with_record(GATEWAY_BRIDGE, ABSENT),
-                )
+                yield record(host, f"record that {GATEWAY_BRIDGE} is not there", GATEWAY_BRIDGE, ABSENT)
 
 
 class ClearNetworks:

@@ -12,8 +12,7 @@ from clusterctl.commands.apt import Typed
 from clusterctl.model.errors import HostError
 from clusterctl.model.facts import File, Unit
 from clusterctl.phases import packages
-from clusterctl.plan import files
-from clusterctl.plan.action import MACHINE, Action, Run, WriteFile
+from clusterctl.plan.action import MACHINE, Action, Run, WriteFile, record
 from clusterctl.plan.command import script
 from clusterctl.plan.phase import Noop, Section, steps
 from clusterctl.providers import tarballs
@@ -214,13 +213,8 @@ class InstallTarballs:
     def _actions(self, lab: Lab, host: Host, found: HostFacts, kind: Kind) -> Iterator[Action]:
         if tarball := lacks(lab, host, found, kind):
             if kind.record not in found.records:
-                yield Run(
-                    host=host.name,
-                    title=f"write down that {kind.name} comes from a tarball",
-                    note=True,
-                    command=files.record(kind.record, tarball.source),
-                    effect=lambda f: f.with_record(kind.record, tarball.source),
-                )
+                title = f"write down that {kind.name} comes from a tarball"
+                yield record(host.name, title, kind.record, tarball.source, note=True)
             yield Install(
                 host=host.name,
                 title=f"install {tarball.name} in {FOLDER}/{kind.name}",

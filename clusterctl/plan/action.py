@@ -43,7 +43,7 @@ class Action(ABC):
     together: it ends only once other hosts have done the same, so it counts against no limit.
     turn: what is of a later turn begins once all of the earlier ones is done, on every host.
     note: it writes down what clusterctl brings, which it takes away again; what a person brings by hand stays.
-    alters: the parts of the facts that are old once it is done.
+    alters: the parts of the facts that are old once it is done; not those of which `effect` tells all.
     """
 
     host: str
@@ -101,6 +101,18 @@ class Run(Action):
     def perform(self, door: Door) -> str:
         """Run it; an unexpected exit code is an error."""
         return door.run(self.command).expect(self.title, self.hint).tail()
+
+
+def record(host: str, title: str, name: str, value: str, *, note: bool = False) -> Run:
+    """Return the action that writes down how something was before the first change, in a record of this name."""
+    return Run(
+        host=host,
+        title=title,
+        command=files.record(name, value),
+        effect=lambda facts: facts.with_record(name, value),
+        note=note,
+        alters=frozenset(),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -118,6 +118,8 @@ class Runner(Generic[Wanted]):
             if actions:
                 self.fresh -= frozenset[Section]().union(*(a.alters for a in actions))
                 self._perform(phase.title, actions)
+                for action in actions:  # what is read anew is looked for where it most likely is by now
+                    facts = action.predict(facts)
             self.listener.phase_finished(phase.title, time.monotonic() - started)
         return facts
 
