@@ -147,7 +147,7 @@ def health(folder):
                 )
         finally:
             lab.down()
-    Console(width=110).print(table)
+    Console(width=140).print(table)
 
 
 def main():
@@ -199,7 +199,7 @@ def lifecycle():
     row("clusterctl verify", "verify", "")
     row("clusterctl --help", "help", "at most 0.25 s")
     table.add_row("peak memory of up", f"{memory:.0f} MiB", "", "at most 120 MiB")
-    Console(width=110).print(table)
+    Console(width=140).print(table)
     cpu = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(f"{ROUNDS} rounds on {os.cpu_count()} cores; {cpu.ru_utime + cpu.ru_stime:.0f} s of CPU in all")
 
