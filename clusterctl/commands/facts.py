@@ -7,10 +7,10 @@ never read: a file under a `.key` name is only described, as a folder is.
 from __future__ import annotations
 
 import base64
-import binascii
 import datetime
 import math
 import re
+import stat
 from typing import TYPE_CHECKING
 
 from clusterctl.commands.kernel import CONFIGS, HAS
@@ -22,17 +22,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 MARK = "\x01"
+LIMIT = 262144
+"""Bytes of a file that are read."""
 _UNPRINTABLE = {c: None for c in (*range(32), *range(127, 160)) if chr(c) not in f"{MARK}\t\n"}
 """Control characters say nothing about a host; on a terminal they would."""
 
-# "$1": how many files follow, "$2": the devices to look for, "$3": what the programs said of their versions before;
-# then the files, then the units. The daemons take long to say their version: they say it into a pipe while the rest
-# is read, and only where the program is another than it was.
+# "$1": the units, "$2": the devices to look for, "$3": what the programs said of their versions before; then the files.
+# The daemons take long to say their version: they say it into a pipe while the rest is read, and only where the program
+# is another than it was. What is read of many files is read by one program: to start one for each takes longer.
 _SCRIPT = r"""
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 s() { printf '\001 %s\n' "$1"; }
 { %VERSIONS%; } 2>/dev/null </dev/null | {
-n=$1 devices=$2; shift 3
+units=$1 devices=$2; shift 3
+describe() { [ $# = 0 ] || stat -Lc '%.9Y %f %U:%G %s %n' "$@" 2>/dev/null; echo; }
+content() { [ $# = 0 ] || head -qc @LIMIT@ "$@" 2>/dev/null | base64 -w0; echo; }
 s host; uname -n; uname -r; uname -m; id -un; date +%s.%N
 s os; cat /etc/os-release 2>/dev/null
 s machine; cat /etc/machine-id 2>/dev/null; [ -d /run/systemd/system ] && echo systemd
@@ -49,26 +53,20 @@ s threads; p=; [ ! -s /run/docker.pid ] || read -r p < /run/docker.pid
 [ -z "$p" ] || { stat -Lc %i /proc/1/ns/net /run/docker/netns/*; readlink "/proc/$p/task/"*/ns/net; } 2>/dev/null
 s records
 %RECORDS%
-s files
-while [ "$n" -gt 0 ]; do
-  if [ -f "$1" ]; then
-    stat -Lc '%.9Y %a %U:%G %n' "$1"
-    case $1 in *.key) echo;; *) head -c 262144 "$1" | base64 -w0; echo;; esac
-  elif [ -d "$1" ]; then stat -Lc '%.9Y %a %U:%G %n' "$1"; echo
-  fi
-  shift; n=$((n-1)); done
+s files; describe "$@"
+for f do shift; case $f in *.key) ;; *) [ ! -f "$f" ] || set -- "$@" "$f";; esac; done; content "$@"
 s units; p=Id,LoadState,ActiveState,UnitFileState,ActiveEnterTimestamp
-systemctl show --timestamp=us+utc -p $p "$@" 2>/dev/null || TZ=UTC systemctl show -p $p "$@" 2>/dev/null
+systemctl show --timestamp=us+utc -p $p $units 2>/dev/null || TZ=UTC systemctl show -p $p $units 2>/dev/null
 s versions; cat; s end; }
-""".replace("@HAS@", HAS)
+""".replace("@HAS@", HAS).replace("@LIMIT@", str(LIMIT))
 
 _VERSIONS = r"""
 v() { p=$(command -v "$1") && p="$1 $(stat -Lc %i.%s.%Z "$p")" || return
   case $2 in *"$p "*) printf '%s\n' "$2" | grep -F "$p ";; *) printf '%s ' "$p"; "$1" --version | head -n 1;; esac; }
 v dockerd "$3"; v etcd "$3"
 """.strip()
-_RECORDS = r"""if [ -d @WAS@ ]; then cd @WAS@; find . -type f ! -name '*.part' | while read -r f; do
-  printf '%s ' "$f"; head -c 262144 "$f" | base64 -w0; echo; done; cd /; fi""".replace("@WAS@", WAS)
+_RECORDS = r"""[ ! -d @WAS@ ] || ( cd @WAS@ || exit; IFS='
+'; set -f; set -- $(find . -type f ! -name '*.part'); describe "$@"; content "$@" )""".replace("@WAS@", WAS)
 
 _SECTIONS = frozenset(re.findall(r"(?:^|; )s (\w+)", _SCRIPT, re.MULTILINE))
 
@@ -76,7 +74,7 @@ _SECTIONS = frozenset(re.findall(r"(?:^|; )s (\w+)", _SCRIPT, re.MULTILINE))
 def brief(files: Sequence[str], units: Sequence[str], then: str) -> Command:
     """Read a host without what takes longest, the programs' versions and records; the script `then` comes after it."""
     text = _SCRIPT.replace("%VERSIONS%", ":").replace("%RECORDS%", "")
-    return script(text + then, str(len(files)), "", "", *files, *units, within=30)
+    return script(text + then, " ".join(units), "", "", *files, within=30)
 
 
 def read_host(
@@ -90,7 +88,7 @@ def read_host(
     """
     wanted = " ".join(f"{d}:{CONFIGS[d]}" for d in devices)
     text = _SCRIPT.replace("%VERSIONS%", _VERSIONS).replace("%RECORDS%", _RECORDS)
-    return script(text, str(len(files)), wanted, "\n".join(programs), *files, *units, within=90)
+    return script(text, " ".join(units), wanted, "\n".join(programs), *files, within=90)
 
 
 def parse(name: str, text: str, *, asked: tuple[float, float] | None = None) -> HostFacts:
@@ -133,7 +131,7 @@ def parse(name: str, text: str, *, asked: tuple[float, float] | None = None) -> 
         tools=frozenset(parts["tools"]),
         files=_files(parts["files"]),
         units=_units(parts["units"]),
-        records=_records(parts["records"]),
+        records={path.removeprefix("./"): file.content for path, file in _files(parts["records"]).items()},
         astray=_astray(parts["threads"]),
     )
 
@@ -196,18 +194,21 @@ def _versions(parts: Mapping[str, Sequence[str]]) -> dict[str, str]:
     return {name.lower(): version for name, version in said}
 
 
-def _decode(text: str) -> str:
-    try:
-        return base64.b64decode(text, validate=True).decode("utf-8", "replace")
-    except (binascii.Error, ValueError):
-        return ""
-
-
 def _files(lines: Sequence[str]) -> dict[str, File]:
-    found = {}
-    for head, body in zip(lines[::2], lines[1::2], strict=False):
-        modified, mode, owner, path = head.split(" ", 3)
-        found[path] = File(_decode(body), int(mode, 8), owner, float(modified))
+    """Read what `describe` and `content` say of files. Raises ValueError when one says other files than the other."""
+    if not any(lines):
+        return {}
+    gap = lines.index("")
+    whole = base64.b64decode(lines[gap + 1] if len(lines) > gap + 1 else "", validate=True)
+    found, at = {}, 0
+    for line in lines[:gap]:
+        modified, raw, owner, size, path = line.split(" ", 4)
+        mode = int(raw, 16)
+        end = at + min(int(size), LIMIT) if stat.S_ISREG(mode) and not path.endswith(".key") else at
+        found[path] = File(whole[at:end].decode("utf-8", "replace"), stat.S_IMODE(mode), owner, float(modified))
+        at = end
+    if at != len(whole):
+        raise ValueError("a file was changed while it was read")
     return found
 
 
@@ -241,12 +242,3 @@ def _units(lines: Sequence[str]) -> dict[str, Unit]:
 def _astray(lines: Sequence[str]) -> int:
     """Count threads in namespaces (`net:[INODE]`) that are none of those which are there (INODE)."""
     return sum(line.startswith("net:[") and line[5:-1] not in lines for line in lines)
-
-
-def _records(lines: Iterable[str]) -> dict[str, str]:
-    found = {}
-    for line in lines:
-        name, _, value = line.removeprefix("./").rpartition(" ")
-        if name:
-            found[name] = _decode(value)
-    return found

@@ -89,8 +89,11 @@ def test_output_that_is_cut_short_is_said_to_be(lines: int) -> None:
         ("\nroot\n1795", "\nroot\nx1795"),
         ("\nroot\n1795", "\nroot\nnan\n1795"),
         ("\nroot\n1795", "\nroot\ninf\n1795"),
-        (" 644 root:root /etc/hosts", " rw- root:root /etc/hosts"),
-        (" 644 root:root /etc/hosts", ""),
+        (" 81a4 root:root 98 /etc/hosts\n", " rw- root:root 104 /etc/hosts\n"),
+        (" 81a4 root:root 98 /etc/hosts\n", " 81a4 root:root\n"),
+        (" 81a4 root:root 98 /etc/hosts\n", " 81a4 root:root 97 /etc/hosts\n"),
+        (" 81a4 root:root 98 /etc/hosts\n", " 81a4 root:root 99 /etc/hosts\n"),
+        ("\n\nMTI3", "\n\n%%%"),
         ("10.1.90.1/24", "10.1.90.1/x"),
     ],
 )
@@ -114,15 +117,10 @@ def test_a_version_that_is_none_is_none() -> None:
     assert replaced("Docker version 20.10.24", "Docker version $(id)").versions == {"etcd": "3.4.23"}
 
 
-def test_base64_that_is_none_reads_as_nothing() -> None:
-    start = FINISHED.index("\n", FINISHED.index(" /etc/hosts")) + 1
-    text = FINISHED[:start] + "%%%" + FINISHED[FINISHED.index("\n", start) :]
-    assert parse("docker1", text).content("/etc/hosts") == ""
-
-
 def test_bytes_that_are_no_text_do_not_end_the_reading() -> None:
     body = base64.b64encode(b"\xff\xfe").decode()
-    assert replaced("\x01 records\n", f"\x01 records\n./odd name {body}\n").records["odd name"] == "\ufffd\ufffd"
+    said = f"\x01 records\n1.0 8180 root:root 2 ./odd name\n\n{body}\n"
+    assert parse("docker1", FRESH.replace("\x01 records\n", said)).records == {"odd name": "\ufffd\ufffd"}
 
 
 def test_a_long_answer_is_read_to_its_end() -> None:
@@ -183,6 +181,17 @@ def test_the_script_itself_reads_files_with_odd_names(tmp_path: Path) -> None:
     assert found.file(str(tmp_path / "missing")) is None
     assert not (tmp_path / "gone").exists()
     assert found.kernel
+
+
+def test_a_folder_is_described_and_an_empty_file_is_empty(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("")
+    (tmp_path / "c").symlink_to("b")
+    (tmp_path / "b").write_text("it is b")
+    paths = [str(tmp_path / n) for n in ("a", "", "c", "b")]
+    done = subprocess.run(read_host(paths, []).argv, capture_output=True, timeout=20, check=True)
+    found = parse("here", done.stdout.decode()).files
+    assert [found[p].content for p in paths] == ["", "", "it is b", "it is b"]
+    assert found[paths[1]].mode == tmp_path.stat().st_mode & 0o7777
 
 
 def test_a_big_file_is_read_up_to_256_kib(tmp_path: Path) -> None:
