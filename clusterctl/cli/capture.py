@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from rich.text import Text
 
+    from clusterctl.cli.access import Access
     from clusterctl.topology.capture import Point, Sighting
     from clusterctl.topology.listen import Seen
     from clusterctl.topology.packets import Packet
@@ -38,6 +39,7 @@ def register(app: typer.Typer) -> None:
     app.command("capture", epilog="Example: clusterctl capture qyt1 qyt2 --write ping.pcapng")(capture)
 
 
+@options.reaching
 def capture(
     source: Source,
     target: Target,
@@ -45,9 +47,7 @@ def capture(
     count: Count = 1,
     write: Write = None,
     output: options.OutputAs = options.Output.TABLE,
-    accept_host_keys: options.AcceptHostKeys = False,
-    ask_password: options.AskPassword = False,
-    ask_sudo_password: options.AskSudoPassword = False,
+    access: Access = options.ACCESS,
     quiet: options.Quiet = False,
 ) -> None:
     """Ping from one container to another while every link on the way listens, and show the packet at each hop.
@@ -55,7 +55,6 @@ def capture(
     The headers that VXLAN puts around the packet stand beside its own. Exits 1 when it is lost on the way.
     """
     from clusterctl.cli import render, wiring
-    from clusterctl.cli.access import Access
     from clusterctl.cli.path import find
     from clusterctl.cli.progress import shown
     from clusterctl.report import sightings
@@ -64,7 +63,6 @@ def capture(
     from clusterctl.topology.listen import see
 
     lab = wiring.load_hosts(inventory)
-    access = Access(accept_host_keys, ask_password, ask_sudo_password)
     with wiring.session(lab, "capture", changes=False, access=access, api=False) as session, shown(quiet=quiet) as said:
         found, there, back = find(session, said, source, target)
         files = _files(write, points(found, there, back))

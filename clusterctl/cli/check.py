@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from rich.text import Text
 
+    from clusterctl.cli.access import Access
     from clusterctl.cli.wiring import Session
     from clusterctl.model.finding import Finding
     from clusterctl.model.lab import Lab
@@ -26,15 +27,14 @@ def register(app: typer.Typer) -> None:
     app.command("check", epilog="Example: clusterctl check -i inventory/local.yml --hosts docker1,docker2")(check)
 
 
+@options.reaching
 def check(
     playbook: options.Playbook = None,
     inventory: options.Inventory = options.INVENTORY,
     hosts: options.Hosts = "",
     output: options.OutputAs = options.Output.TABLE,
     strict: options.Strict = False,
-    accept_host_keys: options.AcceptHostKeys = False,
-    ask_password: options.AskPassword = False,
-    ask_sudo_password: options.AskSudoPassword = False,
+    access: Access = options.ACCESS,
     quiet: options.Quiet = False,
 ) -> None:
     """See whether the hosts can carry the cluster: kernel, clock, ports, firewall, and what passes between each two.
@@ -42,12 +42,10 @@ def check(
     Changes nothing; before `up` and at any time. Exits 1 when something does not hold or cannot be told.
     """
     from clusterctl.cli import render, wiring
-    from clusterctl.cli.access import Access
     from clusterctl.cli.chosen import with_hosts
     from clusterctl.cli.progress import shown
 
     lab = with_hosts(wiring.load(inventory, playbook), hosts)
-    access = Access(accept_host_keys, ask_password, ask_sudo_password)
     with wiring.session(lab, "check", changes=False, access=access) as session, shown(quiet=quiet) as listener:
         found = survey(session, listener)
     if output is options.Output.JSON:

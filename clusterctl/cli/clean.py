@@ -31,6 +31,7 @@ def register(app: typer.Typer) -> None:
     app.command("clean", epilog="Example: clusterctl clean -i inventory/local.yml --only images --hosts docker1")(clean)
 
 
+@options.reaching
 def clean(
     inventory: options.Inventory = options.INVENTORY,
     only: Only = None,
@@ -39,9 +40,7 @@ def clean(
     dry_run: options.DryRun = False,
     output: options.OutputAs = options.Output.TABLE,
     parallel: options.Parallel = 16,
-    accept_host_keys: options.AcceptHostKeys = False,
-    ask_password: options.AskPassword = False,
-    ask_sudo_password: options.AskSudoPassword = False,
+    access: Access = options.ACCESS,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -50,13 +49,11 @@ def clean(
     They are listed by name first. Docker itself, its own networks and named volumes stay.
     """
     from clusterctl.cli import render, wiring
-    from clusterctl.cli.access import Access
     from clusterctl.cli.chosen import with_hosts
     from clusterctl.cli.consent import ask
     from clusterctl.phases.clean import everything
 
     lab = with_hosts(wiring.load_hosts(inventory), hosts)
-    access = Access(accept_host_keys, ask_password, ask_sudo_password)
     started = time.monotonic()
     facts = _read(lab, access, quiet=quiet)
     things = everything(facts, only or list(Kind))

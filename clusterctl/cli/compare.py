@@ -15,6 +15,7 @@ from clusterctl.model.compared import Compared
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from clusterctl.cli.access import Access
     from clusterctl.cli.wiring import Session
     from clusterctl.model.compared import Cell, NearFar, Row
     from clusterctl.model.facts import Facts
@@ -38,14 +39,13 @@ def register(app: typer.Typer) -> None:
     app.command("compare", epilog="Example: clusterctl compare --only bridge --only overlay --only macvlan")(compare)
 
 
+@options.reaching
 def compare(
     inventory: options.Inventory = options.INVENTORY,
     only: Only = None,
     hosts: options.Hosts = "",
     output: options.OutputAs = options.Output.TABLE,
-    accept_host_keys: options.AcceptHostKeys = False,
-    ask_password: options.AskPassword = False,
-    ask_sudo_password: options.AskSudoPassword = False,
+    access: Access = options.ACCESS,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -55,12 +55,10 @@ def compare(
     host (near) and for one on another host (far). Nothing that is there is touched.
     """
     from clusterctl.cli import render, wiring
-    from clusterctl.cli.access import Access
     from clusterctl.cli.chosen import with_hosts
     from clusterctl.cli.work import shown_work
 
     lab = with_hosts(wiring.load_hosts(inventory), hosts)
-    access = Access(accept_host_keys, ask_password, ask_sudo_password)
     started = time.monotonic()
     with (
         wiring.session(lab, "compare", changes=True, access=access, strict=True) as session,

@@ -40,15 +40,14 @@ def register(app: typer.Typer) -> None:
     app.command("doctor", epilog="Example: clusterctl doctor -i inventory/local.yml --fix")(doctor)
 
 
+@options.reaching
 def doctor(
     playbook: options.Playbook = None,
     inventory: options.Inventory = options.INVENTORY,
     fix: Fix = False,
     yes: options.Yes = False,
     output: options.OutputAs = options.Output.TABLE,
-    accept_host_keys: options.AcceptHostKeys = False,
-    ask_password: options.AskPassword = False,
-    ask_sudo_password: options.AskSudoPassword = False,
+    access: Access = options.ACCESS,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -57,10 +56,8 @@ def doctor(
     Changes nothing without --fix. Exits 0 when the lab is healthy, 1 when something was found.
     """
     from clusterctl.cli import render, wiring
-    from clusterctl.cli.access import Access
 
     lab = wiring.load_standing(inventory, playbook)
-    access = Access(accept_host_keys, ask_password, ask_sudo_password)
     found = _look(lab, access, quiet=quiet)
     mended: list[Mended] = []
     if fix:

@@ -33,6 +33,7 @@ def register(app: typer.Typer) -> None:
     app.command("down", epilog="Example: clusterctl down -i inventory/local.yml --yes")(down)
 
 
+@options.reaching
 def down(
     inventory: options.Inventory = options.INVENTORY,
     keep_hosts: KeepHosts = False,
@@ -40,21 +41,17 @@ def down(
     yes: options.Yes = False,
     dry_run: options.DryRun = False,
     output: options.OutputAs = options.Output.TABLE,
-    accept_host_keys: options.AcceptHostKeys = False,
-    ask_password: options.AskPassword = False,
-    ask_sudo_password: options.AskSudoPassword = False,
+    access: Access = options.ACCESS,
     parallel: options.Parallel = 16,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Take it all away: containers, network, store, etcd, names; then the hosts that were made for the lab."""
     from clusterctl.cli import render, wiring
-    from clusterctl.cli.access import Access
     from clusterctl.providers.registry import provider
 
     lab = wiring.load_hosts(inventory)
     started = time.monotonic()
-    access = Access(accept_host_keys, ask_password, ask_sudo_password)
     if dry_run:
         _show(lab, keep_hosts, keep_cluster, output, access)
         return

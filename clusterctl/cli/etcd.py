@@ -42,19 +42,16 @@ def register(app: typer.Typer) -> None:
 
 
 @etcd.command("members", epilog="Example: clusterctl etcd members -o json")
+@options.reaching
 def list_members(
     inventory: options.Inventory = options.INVENTORY,
     output: options.OutputAs = options.Output.TABLE,
-    accept_host_keys: options.AcceptHostKeys = False,
-    ask_password: options.AskPassword = False,
-    ask_sudo_password: options.AskSudoPassword = False,
+    access: Access = options.ACCESS,
 ) -> None:
     """List the store's members beside the inventory's. Changes nothing; exit 1 when something is off."""
     from clusterctl.cli import render, wiring
-    from clusterctl.cli.access import Access
 
     lab = wiring.load_hosts(inventory)
-    access = Access(accept_host_keys, ask_password, ask_sudo_password)
     with wiring.session(lab, "etcd members", changes=False, access=access) as session:
         found = look(session)
     if output is options.Output.JSON:
@@ -125,6 +122,7 @@ def _print_members(found: Members) -> None:
     epilog="Example: clusterctl etcd keys /docker/network --watch, then in another terminal: "
     "clusterctl exec --hosts docker1 -- docker network create -d overlay test",
 )
+@options.reaching
 def list_keys(
     prefix: Annotated[str, typer.Argument(help="Only what is below this key.")] = "/",
     inventory: options.Inventory = options.INVENTORY,
@@ -132,22 +130,18 @@ def list_keys(
         bool, typer.Option("--watch", help="Go on, and show what comes (+), goes (-) and changes (~), until Ctrl-C.")
     ] = False,
     output: options.OutputAs = options.Output.TABLE,
-    accept_host_keys: options.AcceptHostKeys = False,
-    ask_password: options.AskPassword = False,
-    ask_sudo_password: options.AskSudoPassword = False,
+    access: Access = options.ACCESS,
     verbose: Annotated[
         bool, typer.Option("-v", "--verbose", envvar="CLUSTERCTL_VERBOSE", help="Show the values as well.")
     ] = False,
 ) -> None:
     """Show what Docker keeps in the store, as a tree: networks, endpoints, addresses, VNIs, daemons."""
     from clusterctl.cli import render, wiring
-    from clusterctl.cli.access import Access
     from clusterctl.model.errors import InputError
 
     if not prefix.startswith("/") or any(not c.isprintable() or c in "?#%" for c in prefix):
         raise InputError(f"PREFIX {prefix!r} is no key", hint="a key begins with “/”: /docker/network")
     lab = wiring.load_hosts(inventory)
-    access = Access(accept_host_keys, ask_password, ask_sudo_password)
     with wiring.session(lab, "etcd keys", changes=False, access=access) as session:
         keys = read_keys(session, prefix.rstrip("/") or "/")
         if watch:
@@ -214,45 +208,39 @@ Host = Annotated[str, typer.Argument(help="The host, by its name in the inventor
 
 
 @etcd.command("add", epilog="Example: clusterctl etcd add docker3")
+@options.reaching
 def add(
     host: Host,
     inventory: options.Inventory = options.INVENTORY,
     dry_run: options.DryRun = False,
     output: options.OutputAs = options.Output.TABLE,
-    accept_host_keys: options.AcceptHostKeys = False,
-    ask_password: options.AskPassword = False,
-    ask_sudo_password: options.AskSudoPassword = False,
+    access: Access = options.ACCESS,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Make a member of one host of the inventory, made ready first where it is not; the others run on."""
     from clusterctl import recipes
-    from clusterctl.cli.access import Access
 
-    access = Access(accept_host_keys, ask_password, ask_sudo_password)
     change = Deed(inventory, f"etcd add {host}", access, dry_run, output, verbose, quiet)
     change.known(host)
     change.carry_out(lambda s: recipes.add_member(s.provider, s.authority, host))
 
 
 @etcd.command("remove", epilog="Example: clusterctl etcd remove docker3 --yes")
+@options.reaching
 def remove(
     host: Annotated[str, typer.Argument(help="The host by its name, or a member that only the store knows.")],
     inventory: options.Inventory = options.INVENTORY,
     yes: options.Yes = False,
     dry_run: options.DryRun = False,
     output: options.OutputAs = options.Output.TABLE,
-    accept_host_keys: options.AcceptHostKeys = False,
-    ask_password: options.AskPassword = False,
-    ask_sudo_password: options.AskSudoPassword = False,
+    access: Access = options.ACCESS,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Take one member out of the store; etcd and its data go from the host, Docker runs on with the other members."""
     from clusterctl import recipes
-    from clusterctl.cli.access import Access
 
-    access = Access(accept_host_keys, ask_password, ask_sudo_password)
     change = Deed(inventory, f"etcd remove {host}", access, dry_run, output, verbose, quiet)
     change.carry_out(
         lambda s: recipes.remove_member(host), f"DESTROY the store's member {host}, its data with it", yes=yes
@@ -264,23 +252,20 @@ def remove(
 
 
 @etcd.command("replace", epilog="Example: clusterctl etcd replace docker2 --yes")
+@options.reaching
 def replace(
     host: Host,
     inventory: options.Inventory = options.INVENTORY,
     yes: options.Yes = False,
     dry_run: options.DryRun = False,
     output: options.OutputAs = options.Output.TABLE,
-    accept_host_keys: options.AcceptHostKeys = False,
-    ask_password: options.AskPassword = False,
-    ask_sudo_password: options.AskSudoPassword = False,
+    access: Access = options.ACCESS,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Make a new member of a host whose etcd is broken: removed, its data with it, and added again."""
     from clusterctl import recipes
-    from clusterctl.cli.access import Access
 
-    access = Access(accept_host_keys, ask_password, ask_sudo_password)
     change = Deed(inventory, f"etcd replace {host}", access, dry_run, output, verbose, quiet)
     change.known(host)
     change.carry_out(
@@ -289,21 +274,18 @@ def replace(
 
 
 @etcd.command("defrag", epilog="Example: clusterctl etcd defrag")
+@options.reaching
 def defrag(
     inventory: options.Inventory = options.INVENTORY,
     dry_run: options.DryRun = False,
     output: options.OutputAs = options.Output.TABLE,
-    accept_host_keys: options.AcceptHostKeys = False,
-    ask_password: options.AskPassword = False,
-    ask_sudo_password: options.AskSudoPassword = False,
+    access: Access = options.ACCESS,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Give the space of what was deleted back to the disk, member by member, while the others answer."""
     from clusterctl import recipes
-    from clusterctl.cli.access import Access
 
-    access = Access(accept_host_keys, ask_password, ask_sudo_password)
     change = Deed(inventory, "etcd defrag", access, dry_run, output, verbose, quiet)
     change.carry_out(lambda s: recipes.defragment())
 
@@ -368,15 +350,14 @@ class Deed:
 
 
 @etcd.command("snapshot", epilog="Example: clusterctl etcd snapshot lab.snapshot")
+@options.reaching
 def take_snapshot(
     file: Annotated[Path, typer.Argument(help="Where to save it.")],
     inventory: options.Inventory = options.INVENTORY,
     force: Annotated[bool, typer.Option("--force", help="Overwrite a file that is there.")] = False,
     dry_run: options.DryRun = False,
     output: options.OutputAs = options.Output.TABLE,
-    accept_host_keys: options.AcceptHostKeys = False,
-    ask_password: options.AskPassword = False,
-    ask_sudo_password: options.AskSudoPassword = False,
+    access: Access = options.ACCESS,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -385,7 +366,6 @@ def take_snapshot(
 
     from clusterctl import recipes
     from clusterctl.cli import plan, render, wiring
-    from clusterctl.cli.access import Access
     from clusterctl.cli.progress import Quiet
     from clusterctl.cli.work import shown_work
     from clusterctl.model.errors import InputError
@@ -396,7 +376,6 @@ def take_snapshot(
         raise InputError(f"{file} is there already", hint="take another name, or --force")
     if not file.absolute().parent.is_dir():
         raise InputError(f"{file}: there is no folder {file.absolute().parent}")
-    access = Access(accept_host_keys, ask_password, ask_sudo_password)
     recipe = recipes.snapshot(str(file))
     with wiring.session(lab, "etcd snapshot", changes=not dry_run, access=access) as session:
         if dry_run:
@@ -414,6 +393,7 @@ def take_snapshot(
 
 
 @etcd.command("restore", epilog="Example: clusterctl etcd restore lab.snapshot --yes")
+@options.reaching
 def restore(
     file: Annotated[Path, typer.Argument(help="What `clusterctl etcd snapshot` saved.")],
     inventory: options.Inventory = options.INVENTORY,
@@ -423,9 +403,7 @@ def restore(
     ] = False,
     dry_run: options.DryRun = False,
     output: options.OutputAs = options.Output.TABLE,
-    accept_host_keys: options.AcceptHostKeys = False,
-    ask_password: options.AskPassword = False,
-    ask_sudo_password: options.AskSudoPassword = False,
+    access: Access = options.ACCESS,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -435,7 +413,6 @@ def restore(
     """
     from clusterctl import recipes
     from clusterctl.cli import plan, render, wiring
-    from clusterctl.cli.access import Access
     from clusterctl.cli.consent import ask
     from clusterctl.cli.progress import Quiet
     from clusterctl.cli.verify import prove
@@ -445,7 +422,6 @@ def restore(
 
     lab = wiring.load(inventory, None)
     taken = unpack(wiring.read_text(file, "snapshot"), str(file))
-    access = Access(accept_host_keys, ask_password, ask_sudo_password)
     started = time.monotonic()
     with wiring.session(lab, "etcd restore", changes=not dry_run, access=access, strict=True) as session:
         try:

@@ -11,6 +11,7 @@ import typer
 from clusterctl.cli import options
 
 if TYPE_CHECKING:
+    from clusterctl.cli.access import Access
     from clusterctl.plan.command import Result
 
 Timeout = Annotated[
@@ -23,6 +24,7 @@ def register(app: typer.Typer) -> None:
     app.command("exec", epilog="Example: clusterctl exec --hosts docker1,docker2 -- docker network ls")(execute)
 
 
+@options.reaching
 def execute(
     command: Annotated[list[str], typer.Argument(help="The command, after “--”; for a shell: -- sh -c '…'.")],
     inventory: options.Inventory = options.INVENTORY,
@@ -33,13 +35,10 @@ def execute(
     timeout: Timeout = 60,
     output: options.OutputAs = options.Output.TABLE,
     parallel: options.Parallel = 16,
-    accept_host_keys: options.AcceptHostKeys = False,
-    ask_password: options.AskPassword = False,
-    ask_sudo_password: options.AskSudoPassword = False,
+    access: Access = options.ACCESS,
 ) -> None:
     """Run a command on the hosts, side by side; each line is prefixed with its host. Exits with the highest code."""
     from clusterctl.cli import render, wiring
-    from clusterctl.cli.access import Access
     from clusterctl.cli.chosen import hosts_of
     from clusterctl.model.errors import ClusterctlError, HostsFailed
     from clusterctl.plan.command import Command
@@ -48,7 +47,6 @@ def execute(
     chosen = hosts_of(lab, hosts)
     results: dict[str, Result] = {}
     errors: dict[str, ClusterctlError] = {}
-    access = Access(accept_host_keys, ask_password, ask_sudo_password)
     with wiring.session(lab, "exec", changes=False, access=access) as session:
         present = session.provider.present(lab)
         deed = Command(tuple(command), root=root, within=timeout)

@@ -13,6 +13,7 @@ from clusterctl.cli import options
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from clusterctl.cli.access import Access
     from clusterctl.report.picture.scene import Scene
 
 
@@ -43,13 +44,12 @@ def register(app: typer.Typer) -> None:
     app.command("graph", epilog="Example: clusterctl graph -i inventory/local.yml --write lab.svg")(graph)
 
 
+@options.reaching
 def graph(
     inventory: options.Inventory = options.INVENTORY,
     form: As = None,
     write: options.Write = None,
-    accept_host_keys: options.AcceptHostKeys = False,
-    ask_password: options.AskPassword = False,
-    ask_sudo_password: options.AskSudoPassword = False,
+    access: Access = options.ACCESS,
     quiet: options.Quiet = False,
 ) -> None:
     """Draw the lab as it is right now: hosts, containers with addresses, bridges, VXLAN tunnels, network cards.
@@ -57,7 +57,6 @@ def graph(
     Changes nothing; exits 1 when a host could not be asked. That host is in the picture, with the reason.
     """
     from clusterctl.cli import wiring
-    from clusterctl.cli.access import Access
     from clusterctl.cli.net import read
     from clusterctl.cli.progress import shown
     from clusterctl.model.errors import InputError
@@ -67,7 +66,6 @@ def graph(
     if form is Format.PNG and write is None and sys.stdout.isatty():
         raise InputError("a PNG does not go to a terminal", hint="--write lab.png")
     lab = wiring.load_hosts(inventory)
-    access = Access(accept_host_keys, ask_password, ask_sudo_password)
     with wiring.session(lab, "graph", changes=False, access=access, api=False) as session, shown(quiet=quiet) as said:
         found = read(session, said)
     drawn = rendered(scene(lab.name, found), form)

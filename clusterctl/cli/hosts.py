@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from clusterctl.cli.access import Access
 
+
 hosts = typer.Typer(
     help="The hosts alone: list them, make them, take them away.",
     no_args_is_help=True,
@@ -57,18 +58,15 @@ def list_hosts(
 
 
 @hosts.command("up", epilog="Example: clusterctl hosts up -i inventory/local.yml")
+@options.reaching
 def hosts_up(
     inventory: options.Inventory = options.INVENTORY,
-    accept_host_keys: options.AcceptHostKeys = False,
-    ask_password: options.AskPassword = False,
-    ask_sudo_password: options.AskSudoPassword = False,
+    access: Access = options.ACCESS,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Make the hosts and wait until they answer; nothing is installed on them."""
-    from clusterctl.cli.access import Access
 
-    access = Access(accept_host_keys, ask_password, ask_sudo_password)
     _change(inventory, "hosts up", access=access, consent=True, verbose=verbose, quiet=quiet)
 
 

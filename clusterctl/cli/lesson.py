@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from clusterctl.checks.check import Check
+    from clusterctl.cli.access import Access
     from clusterctl.cli.wiring import Session
     from clusterctl.model.finding import Finding
     from clusterctl.plan.action import Action
@@ -52,15 +53,14 @@ def register(app: typer.Typer) -> None:
     app.command("lesson", epilog="Example: clusterctl lesson bridge --lang zh")(lesson)
 
 
+@options.reaching
 def lesson(
     name: Name,
     inventory: options.Inventory = options.INVENTORY,
     lang: options.Language = Lang.EN,
     yes: options.Yes = False,
     output: options.OutputAs = options.Output.TABLE,
-    accept_host_keys: options.AcceptHostKeys = False,
-    ask_password: options.AskPassword = False,
-    ask_sudo_password: options.AskSudoPassword = False,
+    access: Access = options.ACCESS,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -71,14 +71,12 @@ def lesson(
     from pathlib import Path
 
     from clusterctl.cli import render, wiring
-    from clusterctl.cli.access import Access
     from clusterctl.model.errors import InputError
 
     as_json = output is options.Output.JSON
     lab = wiring.load(inventory, Path(name))
     if not yes and not as_json and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise InputError("a lesson waits for keys, and there is no terminal", hint="add --yes to walk through at once")
-    access = Access(accept_host_keys, ask_password, ask_sudo_password)
     started = time.monotonic()
     with wiring.session(lab, f"lesson {lab.playbook.name}", changes=True, access=access, strict=True) as session:
         walk = Walk(session, lang, waits=not (yes or as_json), shows=not as_json)

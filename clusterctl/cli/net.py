@@ -9,6 +9,7 @@ import typer
 from clusterctl.cli import options
 
 if TYPE_CHECKING:
+    from clusterctl.cli.access import Access
     from clusterctl.cli.wiring import Session
     from clusterctl.plan.runner import Listener
     from clusterctl.topology.topology import Topology
@@ -26,12 +27,11 @@ def register(app: typer.Typer) -> None:
 
 
 @net.command("map", epilog="Example: clusterctl net map -o json")
+@options.reaching
 def show_map(
     inventory: options.Inventory = options.INVENTORY,
     output: options.OutputAs = options.Output.TABLE,
-    accept_host_keys: options.AcceptHostKeys = False,
-    ask_password: options.AskPassword = False,
-    ask_sudo_password: options.AskSudoPassword = False,
+    access: Access = options.ACCESS,
     quiet: options.Quiet = False,
 ) -> None:
     """Show which link on the host belongs to which container, for all containers of all hosts.
@@ -39,12 +39,10 @@ def show_map(
     Changes nothing; exits 1 when a host could not be asked.
     """
     from clusterctl.cli import render, wiring
-    from clusterctl.cli.access import Access
     from clusterctl.cli.progress import shown
     from clusterctl.report import netmap
 
     lab = wiring.load_hosts(inventory)
-    access = Access(accept_host_keys, ask_password, ask_sudo_password)
     with (
         wiring.session(lab, "net map", changes=False, access=access, api=False) as session,
         shown(quiet=quiet) as listener,

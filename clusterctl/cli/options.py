@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from clusterctl.cli.access import Access
 from clusterctl.model.lang import Lang
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Output(StrEnum):
@@ -29,22 +35,6 @@ Inventory = Annotated[
     ),
 ]
 INVENTORY = Path("inventory/local.yml")
-
-AcceptHostKeys = Annotated[
-    bool,
-    typer.Option(
-        "--accept-host-keys",
-        envvar="CLUSTERCTL_ACCEPT_HOST_KEYS",
-        help="Accept new host keys of hosts of your own (never changed ones); for scripts.",
-    ),
-]
-AskPassword = Annotated[
-    bool, typer.Option("--ask-password", envvar="CLUSTERCTL_ASK_PASSWORD", help="Ask for the SSH password, once.")
-]
-AskSudoPassword = Annotated[
-    bool,
-    typer.Option("--ask-sudo-password", envvar="CLUSTERCTL_ASK_SUDO_PASSWORD", help="Ask for sudo's password, once."),
-]
 
 Playbook = Annotated[
     Path | None,
@@ -91,3 +81,44 @@ Explained = Annotated[
     ),
 ]
 Strict = Annotated[bool, typer.Option("--strict", envvar="CLUSTERCTL_STRICT", help="Let warnings fail as well.")]
+
+ACCESS = Access()
+_REACHING = {
+    "accept_host_keys": "Accept new host keys of hosts of your own (never changed ones); for scripts.",
+    "ask_password": "Ask for the SSH password, once.",
+    "ask_sudo_password": "Ask for sudo's password, once.",
+}
+"""The flags of every command that reaches hosts: the fields of `Access`."""
+
+
+def reaching(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that takes an `access` the flags that it is made of."""
+
+    @functools.wraps(command)
+    def run(**words: Any) -> None:
+        access = Access(**{name: words.pop(name) for name in _REACHING})
+        command(**words, access=access)
+
+    signature = inspect.signature(command, eval_str=True, locals={"Access": Access})
+    parameters = []
+    for parameter in signature.parameters.values():
+        parameters += _flags() if parameter.name == "access" else [parameter]
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {p.name: p.annotation for p in parameters}
+    return run
+
+
+def _flags() -> list[inspect.Parameter]:
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    return [
+        inspect.Parameter(
+            name,
+            kind,
+            default=False,
+            annotation=Annotated[
+                bool,
+                typer.Option(f"--{name.replace('_', '-')}", envvar=f"CLUSTERCTL_{name.upper()}", help=text),
+            ],
+        )
+        for name, text in _REACHING.items()
+    ]

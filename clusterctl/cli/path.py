@@ -11,6 +11,7 @@ from clusterctl.cli import options
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from clusterctl.cli.access import Access
     from clusterctl.cli.wiring import Session
     from clusterctl.plan.runner import Listener
     from clusterctl.topology.path import Hop, Path
@@ -25,15 +26,14 @@ def register(app: typer.Typer) -> None:
     app.command("path", epilog="Example: clusterctl path qyt1 qyt2 -i inventory/local.yml")(path)
 
 
+@options.reaching
 def path(
     source: Source,
     target: Target,
     inventory: options.Inventory = options.INVENTORY,
     output: options.OutputAs = options.Output.TABLE,
     strict: options.Strict = False,
-    accept_host_keys: options.AcceptHostKeys = False,
-    ask_password: options.AskPassword = False,
-    ask_sudo_password: options.AskSudoPassword = False,
+    access: Access = options.ACCESS,
     quiet: options.Quiet = False,
 ) -> None:
     """Show the hops of a packet between two containers, each with the command that proves it, or where it breaks.
@@ -41,12 +41,10 @@ def path(
     It is read from the kernels' tables; no packet is sent (`clusterctl capture` does that). Exits 1 when it breaks.
     """
     from clusterctl.cli import render, wiring
-    from clusterctl.cli.access import Access
     from clusterctl.cli.progress import shown
     from clusterctl.report import hops
 
     lab = wiring.load_hosts(inventory)
-    access = Access(accept_host_keys, ask_password, ask_sudo_password)
     with wiring.session(lab, "path", changes=False, access=access, api=False) as session, shown(quiet=quiet) as said:
         _, there, back = find(session, said, source, target)
     if output is options.Output.JSON:

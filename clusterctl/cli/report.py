@@ -15,6 +15,7 @@ from clusterctl.model.lang import Lang
 if TYPE_CHECKING:
     from pathlib import Path as File
 
+    from clusterctl.cli.access import Access
     from clusterctl.cli.wiring import Session
     from clusterctl.plan.runner import Listener
     from clusterctl.report.page.page import Findings
@@ -28,6 +29,7 @@ def register(app: typer.Typer) -> None:
     app.command("report", epilog="Example: clusterctl report playbooks/overlay.yml --write lab.html")(report)
 
 
+@options.reaching
 def report(
     playbook: options.Playbook = None,
     inventory: options.Inventory = options.INVENTORY,
@@ -35,9 +37,7 @@ def report(
     lang: options.Language = Lang.EN,
     output: options.OutputAs = options.Output.TABLE,
     strict: options.Strict = False,
-    accept_host_keys: options.AcceptHostKeys = False,
-    ask_password: options.AskPassword = False,
-    ask_sudo_password: options.AskSudoPassword = False,
+    access: Access = options.ACCESS,
     quiet: options.Quiet = False,
 ) -> None:
     """Write the picture, the checks, the path of each pair, a capture and the transcript onto one HTML page.
@@ -45,7 +45,6 @@ def report(
     The page stands alone: no file and no network is needed to read it. Exits 1 when a check does not hold.
     """
     from clusterctl.cli import render, wiring
-    from clusterctl.cli.access import Access
     from clusterctl.cli.progress import shown
     from clusterctl.model.errors import InputError
     from clusterctl.report.page.page import document, page
@@ -53,7 +52,6 @@ def report(
     as_json = output is options.Output.JSON
     if write is None and not as_json and sys.stdout.isatty():
         raise InputError("a page does not go to a terminal", hint="--write lab.html")
-    access = Access(accept_host_keys, ask_password, ask_sudo_password)
     early = wiring.Early(access, wiring.facts)
     lab = wiring.load(inventory, playbook, early)
     with (

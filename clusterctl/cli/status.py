@@ -14,6 +14,7 @@ import typer
 from clusterctl.cli import options
 
 if TYPE_CHECKING:
+    from clusterctl.cli.access import Access
     from clusterctl.cli.wiring import Session
     from clusterctl.report.status import Status
 
@@ -70,6 +71,7 @@ def register(app: typer.Typer) -> None:
     app.command("status", epilog="Example: clusterctl status --watch -i inventory/local.yml")(status)
 
 
+@options.reaching
 def status(
     inventory: options.Inventory = options.INVENTORY,
     output: StatusAs = StatusOutput.TABLE,
@@ -79,9 +81,7 @@ def status(
     write: Write = None,
     timeout: Timeout = 8.0,
     strict: options.Strict = False,
-    accept_host_keys: options.AcceptHostKeys = False,
-    ask_password: options.AskPassword = False,
-    ask_sudo_password: options.AskSudoPassword = False,
+    access: Access = options.ACCESS,
     quiet: options.Quiet = False,
 ) -> None:
     """Show every layer, bottom up: hosts, etcd, Docker, networks, forwarding, containers. Changes nothing.
@@ -90,10 +90,8 @@ def status(
     """
     from clusterctl.checks.glimpse import GLIMPSE
     from clusterctl.cli import wiring
-    from clusterctl.cli.access import Access
     from clusterctl.cli.progress import shown
 
-    access = Access(accept_host_keys, ask_password, ask_sudo_password)
     early = wiring.Early(access, wiring.facts if deep else lambda: GLIMPSE)
     lab = wiring.load_standing(inventory, None, early)
     with wiring.session(lab, "status", changes=False, access=access, early=early) as session:

@@ -23,15 +23,14 @@ def register(app: typer.Typer) -> None:
     app.command("up", epilog=EXAMPLE)(up)
 
 
+@options.reaching
 def up(
     playbook: options.Playbook = None,
     inventory: options.Inventory = options.INVENTORY,
     dry_run: options.DryRun = False,
     output: options.OutputAs = options.Output.TABLE,
     parallel: options.Parallel = 16,
-    accept_host_keys: options.AcceptHostKeys = False,
-    ask_password: options.AskPassword = False,
-    ask_sudo_password: options.AskSudoPassword = False,
+    access: Access = options.ACCESS,
     lang: options.Explained = None,
     strict: options.Strict = False,
     verbose: options.Verbose = False,
@@ -39,9 +38,7 @@ def up(
 ) -> None:
     """Make the hosts, the cluster, its networks and containers, and verify them; only what is missing is done."""
     from clusterctl.cli import wiring
-    from clusterctl.cli.access import Access
 
-    access = Access(accept_host_keys, ask_password, ask_sudo_password)
     early = wiring.Early(access, wiring.facts)
     lab = wiring.load(inventory, playbook, early)
     if dry_run:

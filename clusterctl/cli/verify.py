@@ -10,6 +10,7 @@ import typer
 from clusterctl.cli import options
 
 if TYPE_CHECKING:
+    from clusterctl.cli.access import Access
     from clusterctl.cli.wiring import Session
     from clusterctl.model.facts import Facts
     from clusterctl.model.report import Report
@@ -22,24 +23,21 @@ def register(app: typer.Typer) -> None:
     app.command("verify", epilog="Example: clusterctl verify -i inventory/local.yml -o json")(verify)
 
 
+@options.reaching
 def verify(
     playbook: options.Playbook = None,
     inventory: options.Inventory = options.INVENTORY,
     output: options.OutputAs = options.Output.TABLE,
     lang: options.Explained = None,
     strict: options.Strict = False,
-    accept_host_keys: options.AcceptHostKeys = False,
-    ask_password: options.AskPassword = False,
-    ask_sudo_password: options.AskSudoPassword = False,
+    access: Access = options.ACCESS,
     quiet: options.Quiet = False,
 ) -> None:
     """Prove what the playbook expects: names, pings, forwarding, the packet on the wire. Leaves all as it is."""
     from clusterctl.cli import render, wiring
-    from clusterctl.cli.access import Access
     from clusterctl.cli.progress import shown
     from clusterctl.model.errors import InputError
 
-    access = Access(accept_host_keys, ask_password, ask_sudo_password)
     early = wiring.Early(access, wiring.facts)
     lab = wiring.load_standing(inventory, playbook, early)
     if not lab.playbook_text:
