@@ -43,7 +43,7 @@ def disable_and_kill(unit: str) -> Command:
         'systemctl stop --no-block "$1"; systemctl kill --signal=KILL "$1" 2>/dev/null; '
         'systemctl stop "$1" && exec systemctl disable -q "$1"'
     )
-    return script(text, unit)
+    return script(text, unit, typed=f"systemctl kill --signal=KILL {unit}\nsystemctl disable --now {unit}")
 
 
 def reload_units() -> Command:
@@ -53,7 +53,8 @@ def reload_units() -> Command:
 
 def forget(unit: str) -> Command:
     """Make systemd forget a unit whose files are gone: also that it was killed, which it lists as a failure."""
-    return script('systemctl daemon-reload; systemctl reset-failed "$1" 2>/dev/null || true', unit)
+    text = 'systemctl daemon-reload; systemctl reset-failed "$1" 2>/dev/null || true'
+    return script(text, unit, typed=f"systemctl daemon-reload\nsystemctl reset-failed {unit}")
 
 
 def set_hostname(name: str) -> Command:

@@ -179,7 +179,11 @@ class JoinStore:
             yield Run(
                 host=host.name,
                 title="start Docker without etcd at boot",
-                command=script(f"{_REMOVE}; systemctl daemon-reload", etcd.DROP_IN),
+                command=script(
+                    f"{_REMOVE}; systemctl daemon-reload",
+                    etcd.DROP_IN,
+                    typed=f"rm {etcd.DROP_IN}\nsystemctl daemon-reload",
+                ),
                 effect=lambda f: f.with_file(etcd.DROP_IN, None),
             )
         restart = wrote or not running or not right or stale(found)
@@ -287,7 +291,9 @@ class LeaveStore:
         if (absent or original is not None) and any(k.startswith("cluster-") for k in theirs):
             changed = True
             if rest == etcd.read_daemon_json(original or "", name):
-                yield Run(host=name, title="put daemon.json back", command=files.put_back(etcd.DAEMON_JSON))
+                yield Run(
+                    host=name, title="put daemon.json back", command=files.put_back(etcd.DAEMON_JSON, there=not absent)
+                )
             else:
                 before = found.files[etcd.DAEMON_JSON]
                 yield WriteFile(
@@ -303,7 +309,7 @@ class LeaveStore:
             yield Run(
                 host=name,
                 title="remove Docker's drop-in",
-                command=script(_REMOVE, etcd.DROP_IN),
+                command=script(_REMOVE, etcd.DROP_IN, typed=f"rm {etcd.DROP_IN}"),
             )
         state = found.records.get(RECORD, "").split()
         running = found.unit(UNIT).active in {"active", "activating"}

@@ -98,7 +98,7 @@ class RestoreHostnames:
             original = found.records.get(f"files{HOSTS}")
             if text != found.content(HOSTS) and original is not None and text in {original, f"{original}\n"}:
                 # Our block may have needed a newline before it that was not there.
-                actions.append(Run(host=name, title="put /etc/hosts back", command=files.put_back(HOSTS)))
+                actions.append(Run(host=name, title="put /etc/hosts back", command=files.put_back(HOSTS, there=True)))
             elif text != found.content(HOSTS):
                 hosts = found.files[HOSTS]
                 actions.append(

@@ -28,8 +28,9 @@ class ForgetRecords:
 
     def plan(self, lab: Lab, facts: Facts) -> Iterator[Action | Noop]:
         """Remove the notes where there are any."""
+        forget = script(_FORGET, files.WAS, files.STATE, typed=f"rm -r {files.STATE}")
         for name, found in facts.hosts.items():
             if found.records:
-                yield Run(host=name, title="remove our notes", command=script(_FORGET, files.WAS, files.STATE))
+                yield Run(host=name, title="remove our notes", command=forget)
             else:
                 yield Noop(name, "no notes there")

@@ -58,9 +58,14 @@ def keep(path: str, *, there: bool) -> str:
     return f"install -d -m 0700 {folder}; {copy}"
 
 
-def put_back(path: str) -> Command:
-    """Put a recorded file back exactly as it was, or remove it when there was none; forget the record."""
-    return script(_PUT_BACK, path, f"{WAS}/files{path}")
+def put_back(path: str, *, there: bool) -> Command:
+    """Put a recorded file back exactly as it was, or remove it when there was none; forget the record.
+
+    there: whether there was one, for what a person would type.
+    """
+    kept = f"{WAS}/files{path}"
+    typed = ("mv", kept, path) if there else ("rm", path, f"{kept}.absent")
+    return script(_PUT_BACK, path, kept, typed=shlex.join(typed))
 
 
 def date(path: str, modified: float) -> Command:

@@ -10,6 +10,13 @@ KILL_ETCD = "systemctl kill --signal=KILL clusterctl-etcd; systemctl stop cluste
 
 DROP_IN = "/etc/systemd/system/docker.service.d/clusterctl.conf"
 
+CURL = (
+    "curl -fsS --cacert /etc/clusterctl/pki/ca.crt --cert /etc/clusterctl/pki/etcd.crt "
+    "--key /etc/clusterctl/pki/etcd.key https://127.0.0.1:2379"
+)
+MEMBER = f'$(printf %u 0x$({CURL}/v2/stats/self | sed \'s/.*"id":"\\([0-9a-f]*\\)".*/\\1/\'))'
+ALARM = r"""'{"action": "%s", "alarm": "NOSPACE", "memberID": "'$id'"}'"""
+
 WRONG_DATE = r"""'#!/bin/sh\n[ "$1" = +%%s.%%N ] && exec /bin/date -d "2 hours ago" "$@"\nexec /bin/date "$@"\n'"""
 """What says another time: the clock itself is the machine's, and every host's."""
 
@@ -385,6 +392,118 @@ FAULTS = (
         "blind-start",
         "docker2",
         ("started before the store",),
+        up=True,
+    ),
+    Fault(
+        "etcd's settings broken",
+        on(
+            "docker2",
+            "cp -p /etc/clusterctl/etcd.yml /run/etcd.yml",
+            "echo '{' > /etc/clusterctl/etcd.yml",
+            "systemctl restart clusterctl-etcd || true",
+        ),
+        on(
+            "docker2",
+            "cp -p /run/etcd.yml /etc/clusterctl/etcd.yml",
+            "systemctl reset-failed clusterctl-etcd",
+            "systemctl restart clusterctl-etcd",
+        ),
+        "etcd",
+        "quorum-lost",
+        "docker2",
+        ("does not stay up",),
+    ),
+    Fault(
+        "daemon.json broken",
+        on(
+            "docker1",
+            "cp -p /etc/docker/daemon.json /run/daemon.json",
+            "echo '{' > /etc/docker/daemon.json",
+            "systemctl restart docker || true",
+        ),
+        on(
+            "docker1",
+            "cp -p /run/daemon.json /etc/docker/daemon.json",
+            "systemctl reset-failed docker docker.socket",
+            "systemctl restart docker.socket docker",
+        ),
+        "dockerd",
+        "stopped",
+        "docker1",
+        ("does not start", "daemon.json"),
+        up=True,
+    ),
+    Fault(
+        "overlay's VXLAN deleted",
+        on("docker1", f"{NS} ip link del vxlan0"),
+        on("docker1", "docker restart -t 0 qyt1"),
+        "forwarding",
+        "overlay-missing",
+        "docker1",
+        ("no VXLAN device",),
+    ),
+    Fault(
+        "one machine-id on both",
+        (
+            *on("docker1", "cat /etc/machine-id > /run/id", f"echo {'7' * 32} > /etc/machine-id"),
+            *on("docker2", "cat /etc/machine-id > /run/id", f"echo {'7' * 32} > /etc/machine-id"),
+        ),
+        (
+            *on("docker1", "cat /run/id > /etc/machine-id"),
+            *on("docker2", "cat /run/id > /etc/machine-id"),
+        ),
+        "host",
+        "same-machine-id",
+        "docker2",
+        ("cloned",),
+    ),
+    Fault(
+        "the overlay's VNI taken",
+        on("docker2", "ip link add taken type vxlan id 256 dstport 4789 local 10.1.0.2 dev eth0", "docker kill qyt2"),
+        on("docker2", "ip link del taken", "docker start qyt2"),
+        "network",
+        "vni-taken",
+        "docker2",
+        ("256",),
+    ),
+    Fault(
+        "a link of 16 kbit/s",
+        on("docker1", "tc qdisc add dev eth0 root tbf rate 16kbit burst 1600 latency 400ms"),
+        on("docker1", "tc qdisc del dev eth0 root"),
+        "underlay",
+        "shaped",
+        "docker1",
+    ),
+    Fault(
+        "nftables drop 4789",
+        on(
+            "docker2",
+            "nft add table inet strict",
+            "nft 'add chain inet strict in { type filter hook input priority 0 ; }'",
+            "nft add rule inet strict in udp dport 4789 drop",
+        ),
+        on("docker2", "nft delete table inet strict"),
+        "underlay",
+        "udp-4789-dropped",
+        "docker2",
+        ("4789",),
+    ),
+    Fault(
+        "etcd's quota used up",
+        on("docker1", f"id={MEMBER}", f"{CURL}/v3/maintenance/alarm -d {ALARM % 'ACTIVATE'}"),
+        on("docker1", f"id={MEMBER}", f"{CURL}/v3/maintenance/alarm -d {ALARM % 'DEACTIVATE'}"),
+        "etcd",
+        "alarm-nospace",
+        "docker1",
+        ("NOSPACE",),
+    ),
+    Fault(
+        "two daemons of one name in the gossip",
+        on("docker2", "hostname docker1", "systemctl restart docker", "hostname docker2"),
+        on("docker2", "systemctl restart docker"),
+        "dockerd",
+        "gossip-conflict",
+        "docker",
         up=True,
     ),
 )

@@ -13,6 +13,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.long]
 def hosts(tmp_path_factory):
     """The overlay's lab, with its containers running."""
     made = labs.Lab(tmp_path_factory.mktemp("compare"), "ltm", "10.1.132")
+    made.inventory.write_text(made.text(internet="true"))
     made.cli("up", "playbooks/overlay.yml")
     yield made
     made.cli("down", "--yes")
@@ -72,3 +73,12 @@ def test_what_a_killed_one_left_goes_with_the_next_and_names_of_others_are_refus
     hosts.ssh("docker1", theirs.replace("-d", f"-d --label clusterctl.lab={hosts.name}"))
     hosts.cli("compare", "--only", "none")
     assert named(hosts) == before
+
+
+def test_iperf3_measures_where_the_hosts_have_it(hosts):
+    install = "DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends iperf3 >/dev/null"
+    for host in hosts.hosts:
+        hosts.ssh(host, f"apt-get update -qq && {install}")
+    (row,) = json.loads(hosts.cli("compare", "--only", "overlay", "-o", "json").stdout)["networks"]
+    assert all(v and v > 0 for v in pair(row, "megabits")), row
+    assert {row["megabits"][where]["seen"] for where in ("near", "far")} == {"iperf3"}

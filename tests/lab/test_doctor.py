@@ -136,6 +136,19 @@ def test_a_stale_endpoint_is_named_and_dropped(sick):
         assert made not in session.doors("docker1").etcd.keys(BASE)
 
 
+def test_a_network_that_the_store_has_lost_is_named(sick):
+    with sick.session() as session:
+        keys = session.doors("docker1").etcd.keys("/docker/network/v1.0/network")
+    key, value = next((k, v) for k, v in keys.items() if '"name":"qyt_overlay"' in v)
+    sick.ssh("docker1", f"{faults.CURL}/v2/keys{key} -X DELETE")
+    try:
+        must_be(diagnose(sick), "network", "store-lost-network", "qyt_overlay", ("lost the network",))
+    finally:
+        with sick.session() as session:
+            session.doors("docker1").etcd.put(key, value)
+    well(sick)
+
+
 def test_an_expired_certificate_is_named(sick):
     from clusterctl.stores import etcd
     from clusterctl.stores.certificates import Authority, Pair

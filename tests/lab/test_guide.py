@@ -87,7 +87,7 @@ def test_the_guide_alone_makes_a_lab_that_holds(followed, tmp_path):
     lab, reader = followed
     guide = tmp_path / "guide.md"
     done = lab.cli("guide", "playbooks/overlay.yml", "--write", str(guide), "--lang", "zh")
-    assert re.search(r"guide\.md: 9 chapters, \d+ steps", done.stdout)
+    assert re.search(r"guide\.md: 10 chapters, \d+ steps", done.stdout)
     assert not lab.state.exists(), "nothing is made, and no host asked"
     steps = blocks(guide.read_text())
     assert {host for host, _ in steps} == {"", "docker1", "docker2"}

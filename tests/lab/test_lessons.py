@@ -270,6 +270,25 @@ def test_keys_that_are_not_in_the_store_are_missed(standing, judged):
     assert "Pool overlaps" in found[0]["seen"], found
 
 
+PUBLISHED = """\
+name: published
+containers:
+  web: {host: docker1, command: [httpd, -f, -p, "80"], publish: ["8080:80"]}
+"""
+
+
+@pytest.mark.long
+def test_a_published_port_leads_to_its_container_and_nowhere_once_it_is_gone(standing, tmp_path):
+    lab, path = standing.lab, tmp_path / "published.yml"
+    path.write_text(PUBLISHED)
+    standing.name = ""
+    ask = f"curl -s -m 3 -o /dev/null -w '%{{http_code}}' http://{lab.hosts['docker1']}:8080/ || true"
+    lab.cli("up", str(path))
+    assert lab.ssh("docker2", ask) == "404", "httpd has nothing to show, and says so"
+    lab.cli("down", "--keep-cluster", "--yes")
+    assert lab.ssh("docker2", ask) == "000"
+
+
 @pytest.mark.long
 def test_what_is_a_stranger_s_stays_and_stops_a_lesson_only_where_it_is_in_the_way(standing):
     lab = standing.lab

@@ -82,7 +82,7 @@ def test_down_gives_the_recorded_name_back_and_takes_the_block_out() -> None:
         "docker2: put /etc/hosts back",
         "docker2: set the hostname debian",
     ]
-    assert steps[0].command == files.put_back(HOSTS)
+    assert steps[0].command == files.put_back(HOSTS, there=True)
 
 
 def test_down_keeps_what_the_user_wrote_into_etc_hosts_meanwhile() -> None:

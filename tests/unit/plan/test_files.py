@@ -119,7 +119,7 @@ def test_a_file_is_put_back_exactly_as_it_was(tmp_path: Path, was: Path) -> None
     path.chmod(0o640)
     os.utime(path, (1000, 1000))
     write(path, "second", record=True)
-    run(files.put_back(str(path)))
+    run(files.put_back(str(path), there=True))
     assert (path.read_text(), mode(path), path.stat().st_mtime) == ("first", 0o640, 1000)
     assert alone(path)
     assert not Path(f"{was}/files{path}").exists()
@@ -128,7 +128,7 @@ def test_a_file_is_put_back_exactly_as_it_was(tmp_path: Path, was: Path) -> None
 def test_a_file_that_was_not_there_is_removed_again(tmp_path: Path, was: Path) -> None:
     path = tmp_path / "daemon.json"
     write(path, "x", record=True)
-    run(files.put_back(str(path)))
+    run(files.put_back(str(path), there=True))
     assert not path.exists()
     assert not Path(f"{was}/files{path}.absent").exists()
 
@@ -146,7 +146,7 @@ def test_a_link_stays_one_and_what_it_leads_to_is_written_and_put_back(
     write(link, "ours", record=True)
     assert link.readlink() == Path("theirs/daemon.json")
     assert real.read_text() == "ours"
-    run(files.put_back(str(link)))
+    run(files.put_back(str(link), there=True))
     assert link.is_symlink()
     assert (real.read_text() if real.exists() else None) == ("theirs" if there else None)
     assert [p.name for p in folder.iterdir()] == (["daemon.json"] if there else [])
@@ -157,11 +157,11 @@ def test_putting_back_twice_or_without_a_record_changes_nothing(tmp_path: Path, 
     path.write_text("old")
     write(path, "new", record=True)
     for _ in range(2):
-        run(files.put_back(str(path)))
+        run(files.put_back(str(path), there=True))
     assert path.read_text() == "old"
     other = tmp_path / "other"
     other.write_text("mine")
-    run(files.put_back(str(other)))
+    run(files.put_back(str(other), there=True))
     assert other.read_text() == "mine"
 
 
