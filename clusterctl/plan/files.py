@@ -12,7 +12,7 @@ STATE = "/var/lib/clusterctl"
 WAS = f"{STATE}/was"
 """What a host had before it was changed: values as files here, whole files under `WAS/files`."""
 
-# A link stays one: what it leads to is written.
+# A link stays one: what it leads to is written. The trap is set before there is anything to remove.
 # "$1" path, "$2" mode, "$3" owner, "$4" where its first state is recorded ("" when it is not).
 _WRITE = """\
 set -eu; [ ! -L "$1" ] || set -- "$(readlink -f -- "$1")" "$2" "$3" "$4"
@@ -21,8 +21,8 @@ if [ -n "$4" ] && [ ! -e "$4" ] && [ ! -e "$4.absent" ]; then
   mkdir -p "$(dirname "$4")"
   if [ -e "$1" ]; then cp -p "$1" "$4.part"; mv "$4.part" "$4"; else : > "$4.absent"; fi
 fi
-t=$(mktemp "$1.clusterctl.XXXXXX"); trap 'rm -f "$t"' EXIT; trap 'exit 143' HUP INT TERM
-cat > "$t"; chown "$3" "$t"; chmod "$2" "$t"
+t=$(mktemp -u "$1.clusterctl.XXXXXX"); trap 'rm -f "$t"' EXIT; trap 'exit 143' HUP INT TERM; set -C
+cat > "$t"; set +C; chown "$3" "$t"; chmod "$2" "$t"
 if ! mv -fT "$t" "$1" 2>/dev/null; then cat "$t" > "$1"; fi"""
 
 # "$1" the record's path, "$2" its value: the first word stays.
