@@ -15,6 +15,9 @@ PROGRAMS := systemd-nspawn:systemd-container mmdebstrap:mmdebstrap ip:iproute2 i
   ssh-keygen:openssh-client setsid:util-linux
 FILES := /usr/share/keyrings/debian-archive-keyring.gpg:debian-archive-keyring
 
+# What tests look at results with: the probe image's shell, pictures, captures.
+TEST_PROGRAMS := busybox:busybox-static dot:graphviz tshark:tshark
+
 # What the VMs of test-vagrant need besides, on Debian.
 VAGRANT_PACKAGES := vagrant vagrant-libvirt libvirt-daemon-system libvirt-daemon-driver-qemu libvirt-clients \
   dnsmasq-base qemu-system-x86 qemu-utils slirp4netns dmidecode e2fsprogs
@@ -68,10 +71,11 @@ system:
 	[ -z "$$missing" ] || { echo "installing$$missing"; \
 	  $(INSTALL) $$missing >/dev/null; }
 
-# What the report is looked at with, and the shell of the probe image. Ubuntu has chromium as a snap only: there
-# the tests that need it skip and say so.
+# Ubuntu has chromium as a snap only: there the tests that look at the report in a browser skip and say so.
 test-system:
-	@command -v busybox >/dev/null || { echo "installing busybox-static"; $(INSTALL) busybox-static >/dev/null; }
+	@missing=; \
+	for p in $(TEST_PROGRAMS); do command -v $${p%%:*} >/dev/null 2>&1 || missing="$$missing $${p##*:}"; done; \
+	[ -z "$$missing" ] || { echo "installing$$missing"; $(INSTALL) $$missing >/dev/null; }
 	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || { echo "installing chromium"; \
 	  $(INSTALL) chromium >/dev/null || \
 	  echo "there is no chromium to install: the tests of the report in a browser are skipped"; }
