@@ -159,6 +159,17 @@ def clear() -> list[Phase[Lab]]:
     ]
 
 
+def clear_by_hand() -> list[Phase[Lab]]:
+    """Put the hosts back to what they were; what was installed stays, as a person knows what for."""
+    return [
+        *clear_lesson(),
+        docker.LeaveStore(),
+        etcd.RemoveEtcd(),
+        hostname.RestoreHostnames(),
+        records.ForgetRecords(),
+    ]
+
+
 def clear_lesson() -> list[Phase[Lab]]:
     """Take away what the playbook put on the cluster, and leave the cluster."""
     return [containers.RemoveContainers(), networks.RemoveNetworks(), images.RemoveImages()]

@@ -15,7 +15,8 @@ from clusterctl.model.lang import Lang
 if TYPE_CHECKING:
     from clusterctl.model.facts import Facts
     from clusterctl.model.lab import Lab
-    from clusterctl.plan.phase import Section
+    from clusterctl.plan.phase import Phase, Section
+    from clusterctl.plan.runner import Planned
     from clusterctl.report.guide.manual import Manual
 
 
@@ -89,5 +90,11 @@ def written(lab: Lab, lang: Lang, arguments: str) -> Manual:
     def no_door(host: str) -> NoReturn:
         raise AssertionError(f"{host} was to be left alone")
 
-    runner = Runner(wanted=lab, reader=Assumed(assumed), doors=no_door, listener=Quiet())
-    return build(lab, runner.show(recipes.by_hand(authority)), assumed, lang, arguments)
+    def plan(recipe: list[Phase[Lab]], facts: Facts) -> tuple[Planned, ...]:
+        return Runner(wanted=lab, reader=Assumed(facts), doors=no_door, listener=Quiet()).show(recipe)
+
+    making = plan(recipes.by_hand(authority), assumed)
+    made = making[-1].facts
+    for action in making[-1].actions:
+        made = action.predict(made)
+    return build(lab, making, plan(recipes.clear_by_hand(), made), assumed, lang, arguments)

@@ -54,7 +54,7 @@ def reload_units() -> Command:
 def forget(unit: str) -> Command:
     """Make systemd forget a unit whose files are gone: also that it was killed, which it lists as a failure."""
     text = 'systemctl daemon-reload; systemctl reset-failed "$1" 2>/dev/null || true'
-    return script(text, unit, typed=f"systemctl daemon-reload\nsystemctl reset-failed {unit}")
+    return script(text, unit, typed=f"systemctl daemon-reload\nsystemctl reset-failed {unit} || true")
 
 
 def set_hostname(name: str) -> Command:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from clusterctl.commands import docker
-from clusterctl.model.facts import ContainerFacts
+from clusterctl.model.facts import GATEWAY_BRIDGE, ContainerFacts, NetworkFacts
 from clusterctl.model.lab import LABEL
 from clusterctl.model.playbook import CONTAINER, HOST, NONE
 from clusterctl.phases.networks import other
@@ -50,7 +50,10 @@ def _with_container(container: Container, labels: dict[str, str]) -> Effect:
         made = ContainerFacts(
             "", container.name, container.image, "running", labels, dict.fromkeys(networks, FORESEEN), mode
         )
-        return replace(facts, docker=replace(facts.docker, containers={**known, container.name: made}))
+        there = facts.docker.networks
+        if any(there[n].scope == "global" for n in container.networks if n in there):
+            there = {GATEWAY_BRIDGE: NetworkFacts("", GATEWAY_BRIDGE, "bridge", "local"), **there}
+        return replace(facts, docker=replace(facts.docker, containers={**known, container.name: made}, networks=there))
 
     return effect
 

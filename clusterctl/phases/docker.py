@@ -34,6 +34,7 @@ NEEDS_RESTART_FOR = (etcd.CA, etcd.DOCKER_CERT, *DEEP)
 
 # "$1": a file; its folder goes with it when nothing else is there.
 _REMOVE = 'rm -f "$1"; rmdir "$(dirname "$1")" 2>/dev/null || true'
+_TYPED_REMOVE = f"rm {etcd.DROP_IN}\nrmdir --ignore-fail-on-non-empty {etcd.DROP_IN.rpartition('/')[0]}"
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,7 @@ class JoinStore:
                 command=script(
                     f"{_REMOVE}; systemctl daemon-reload",
                     etcd.DROP_IN,
-                    typed=f"rm {etcd.DROP_IN}\nsystemctl daemon-reload",
+                    typed=f"{_TYPED_REMOVE}\nsystemctl daemon-reload",
                 ),
                 effect=lambda f: f.with_file(etcd.DROP_IN, None),
             )
@@ -309,7 +310,7 @@ class LeaveStore:
             yield Run(
                 host=name,
                 title="remove Docker's drop-in",
-                command=script(_REMOVE, etcd.DROP_IN, typed=f"rm {etcd.DROP_IN}"),
+                command=script(_REMOVE, etcd.DROP_IN, typed=_TYPED_REMOVE),
             )
         state = found.records.get(RECORD, "").split()
         running = found.unit(UNIT).active in {"active", "activating"}

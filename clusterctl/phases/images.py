@@ -13,7 +13,7 @@ from clusterctl.plan.action import Run, record
 from clusterctl.plan.phase import Noop, Section, steps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from clusterctl.model.facts import Facts, HostFacts
     from clusterctl.model.lab import Lab
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from clusterctl.plan.action import Action, Effect
 
 
-def _with_image(tag: str) -> Effect:
+def _with_image(tag: str, labels: Mapping[str, str]) -> Effect:
     def effect(facts: HostFacts) -> HostFacts:
         if facts.docker is None:
             return facts
-        images = (*facts.docker.images, ImageFacts("", (tag,)))
+        images = (*facts.docker.images, ImageFacts("", (tag,), labels))
         return replace(facts, docker=replace(facts.docker, images=images))
 
     return effect
@@ -58,7 +58,7 @@ class ProvideImages:
                 yield record(host, f"record that image {tag} is not there", _noted(tag), lab.name, note=True)
 
     def _bring(self, lab: Lab, host: str, image: Image) -> Action:
-        effect = _with_image(image.tag)
+        effect = _with_image(image.tag, {IMAGE_LABEL: lab.name} if image.build else {})
         if image.build:
             return Run(
                 host=host,

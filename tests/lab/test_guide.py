@@ -1,5 +1,6 @@
-"""The guide is followed, line by line, by somebody who knows nothing else; what comes out is a lab."""
+"""The guide is followed, line by line, by somebody who knows nothing else: it makes a lab, and takes it away."""
 
+import json
 import os
 import re
 import subprocess
@@ -87,12 +88,13 @@ def test_the_guide_alone_makes_a_lab_that_holds(followed, tmp_path):
     lab, reader = followed
     guide = tmp_path / "guide.md"
     done = lab.cli("guide", "playbooks/overlay.yml", "--write", str(guide), "--lang", "zh")
-    assert re.search(r"guide\.md: 10 chapters, \d+ steps", done.stdout)
+    assert re.search(r"guide\.md: 17 chapters, \d+ steps", done.stdout)
     assert not lab.state.exists(), "nothing is made, and no host asked"
     steps = blocks(guide.read_text())
     assert {host for host, _ in steps} == {"", "docker1", "docker2"}
-    (here, make), *build, (where, verify) = steps
-    assert (where, verify.split()[:2]) == ("", ["clusterctl", "verify"])
+    (here, make), *rest = steps
+    proof = next(i for i, (host, lines) in enumerate(rest) if not host and lines.startswith("clusterctl verify"))
+    build, (where, verify), clear = rest[:proof], rest[proof], rest[proof + 1 :]
 
     reader.type(here, make)
     before = {host: lab.ssh(host, STATE) for host in lab.hosts}
@@ -113,6 +115,9 @@ def test_the_guide_alone_makes_a_lab_that_holds(followed, tmp_path):
     assert "pki" not in lab.ssh("docker1", "ls -A /tmp /root"), "no key lies about"
     assert sorted(p.name for p in (lab.state / "pki").iterdir() if p.suffix == ".key") == ["ca.key", "client.key"]
 
-    lab.cli("down", "--yes", "--keep-hosts")
+    for host, lines in clear:
+        reader.type(host, lines)
     for host in lab.hosts:
         assert lab.ssh(host, STATE) == before[host]
+        assert not lab.ssh(host, "ls -d /etc/systemd/system/docker.service.d 2>/dev/null || true")
+    assert json.loads(lab.cli("down", "--yes", "--keep-hosts", "--dry-run", "-o", "json").stdout)["actions"] == 0

@@ -25,28 +25,28 @@ if TYPE_CHECKING:
 CURL = "command -v curl || { apt-get update && apt-get install -y --no-install-recommends curl; }"
 
 
-def build(lab: Lab, planned: Sequence[Planned], assumed: Facts, lang: Lang, arguments: str) -> Manual:
+def build(
+    lab: Lab, making: Sequence[Planned], clearing: Sequence[Planned], assumed: Facts, lang: Lang, arguments: str
+) -> Manual:
     """Return the guide.
 
-    planned: the plan of `up` on the assumed hosts. arguments: what clusterctl is called with for this lab.
+    making: the plan of `up` on the assumed hosts. clearing: the plan of what takes that away again.
+    arguments: what clusterctl is called with for this lab.
     """
     said = _Said(lang)
-    config, pki = shell_path(lab.state / CONFIG), shell_path(lab.state / "pki")
-    chapters = [_hosts(lab, said, arguments)]
-    for phase in planned:
-        actions = [a for a in phase.actions if not a.note]
-        if not actions:
-            continue
-        made = certificates.parts(actions, pki, config, said.step) or _parts(actions, phase.facts, config, said)
-        chapters.append(Chapter(*words.titled(phase.title, lang), tuple(made)))
     proof = (Part(HERE, (said.step("run the checks", f"clusterctl verify {arguments}"),)),)
-    chapters.append(Chapter(*words.titled("Prove it", lang), proof))
+    chapters = [
+        _hosts(lab, said, arguments),
+        *_chapters(lab, making, said),
+        Chapter(*words.titled("Prove it", lang), proof),
+        *_chapters(lab, clearing, said),
+    ]
     return Manual(
         lab=lab.name,
         playbook=lab.playbook.name,
         lang=lang,
         aim=lab.playbook.lesson.to(lang),
-        ssh_config=config,
+        ssh_config=shell_path(lab.state / CONFIG),
         hosts=tuple(_lines(lab, assumed)),
         chapters=tuple(chapters),
     )
@@ -62,15 +62,25 @@ class _Said:
     """Makes steps, each with its why where it is met first."""
 
     def __init__(self, lang: Lang) -> None:
-        self._lang = lang
+        self.lang = lang
         self._met: set[str] = set()
 
     def step(self, title: str, shell: str) -> Step:
         """Return a step in the guide's language."""
-        shown, why = words.titled(title, self._lang)
+        shown, why = words.titled(title, self.lang)
         first = why not in self._met
         self._met.add(why)
         return Step(shown, why if first else "", shell)
+
+
+def _chapters(lab: Lab, planned: Sequence[Planned], said: _Said) -> Iterator[Chapter]:
+    config, pki = shell_path(lab.state / CONFIG), shell_path(lab.state / "pki")
+    for phase in planned:
+        actions = [a for a in phase.actions if not a.note]
+        if not actions:
+            continue
+        made = certificates.parts(actions, pki, config, said.step) or _parts(actions, phase.facts, config, said)
+        yield Chapter(*words.titled(phase.title, said.lang), tuple(made))
 
 
 def _hosts(lab: Lab, said: _Said, arguments: str) -> Chapter:
@@ -81,7 +91,7 @@ def _hosts(lab: Lab, said: _Said, arguments: str) -> Chapter:
         for h in lab.inventory.hosts.values()
         if Role.ETCD in h.roles
     ]
-    title, why = words.titled(f"The hosts ({lab.inventory.provider})", said._lang)
+    title, why = words.titled(f"The hosts ({lab.inventory.provider})", said.lang)
     return Chapter(title, why, (Part(HERE, (make,)), *curl))
 
 

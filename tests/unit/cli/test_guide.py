@@ -145,6 +145,6 @@ def test_a_playbook_s_own_text_stays_text(cli, tmp_path: Path) -> None:
 def test_it_is_written_where_it_is_wanted(cli, tmp_path: Path) -> None:
     path = tmp_path / "g.md"
     ended = cli("guide", "playbooks/overlay.yml", "--write", str(path))
-    assert re.fullmatch(rf"{re.escape(str(path))}: 10 chapters, \d+ steps\n", ended.out)
+    assert re.fullmatch(rf"{re.escape(str(path))}: 17 chapters, \d+ steps\n", ended.out)
     assert path.read_text().startswith("# The lab “lab” by hand: overlay\n")
     assert cli("guide", "--write", str(tmp_path / "no/g.md")).code != 0
