@@ -57,9 +57,9 @@ def forget(unit: str) -> Command:
     return script(text, unit, typed=f"systemctl daemon-reload\nsystemctl reset-failed {unit} || true")
 
 
-def set_hostname(name: str) -> Command:
-    """Set the static hostname, which sets the kernel's as well."""
-    return command("hostnamectl", "set-hostname", name)
+def set_hostname(name: str, *, lasts: bool = True) -> Command:
+    """Set the static hostname, which sets the kernel's as well; or the kernel's alone, which ends with the boot."""
+    return command("hostnamectl", "set-hostname", *(() if lasts else ("--transient",)), name)
 
 
 def how_it_runs(unit: str) -> Command:

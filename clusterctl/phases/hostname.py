@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from clusterctl.plan.action import Action
     from clusterctl.plan.phase import Noop
 
-HOSTS = "/etc/hosts"
+HOSTS, NAME = "/etc/hosts", "/etc/hostname"
 RECORD = "hostname"
 
 
@@ -45,6 +45,11 @@ def with_block(text: str, lab: str, hosts: Mapping[str, Host]) -> str:
     return rest + block(lab, hosts)
 
 
+def _absent(path: str) -> str:
+    """Return the name of the record that there was no such file."""
+    return f"files{path}.absent"
+
+
 class NameHosts:
     """Give each host its hostname and its peers' names."""
 
@@ -59,14 +64,16 @@ class NameHosts:
             yield from steps(actions, host.name, f"its name is {host.name} and it knows its peers")
 
     def _actions(self, lab: Lab, host: Host, found: HostFacts) -> Iterator[Action]:
-        static = found.content("/etc/hostname").strip()
+        static = found.content(NAME).strip()
         if found.hostname != host.name or static != host.name:
+            if not found.file(NAME):
+                yield record(host.name, f"record that there is no {NAME}", _absent(NAME), "")
             yield record(host.name, "record the hostname", RECORD, static or found.hostname)
             yield Run(
                 host=host.name,
                 title=f"set the hostname {host.name}",
                 command=systemd.set_hostname(host.name),
-                effect=lambda f: replace(f, hostname=f.name).with_file("/etc/hostname", File(f.name + "\n")),
+                effect=lambda f: replace(f, hostname=f.name).with_file(NAME, File(f.name + "\n")),
                 alters=frozenset(),
             )
         before = found.file(HOSTS)
@@ -96,9 +103,12 @@ class RestoreHostnames:
             actions: list[Action] = []
             text = without_block(found.content(HOSTS), lab.name)
             original = found.records.get(f"files{HOSTS}")
+            if original is None and _absent(HOSTS) in found.records:
+                original = ""
             if text != found.content(HOSTS) and original is not None and text in {original, f"{original}\n"}:
                 # Our block may have needed a newline before it that was not there.
-                actions.append(Run(host=name, title="put /etc/hosts back", command=files.put_back(HOSTS, there=True)))
+                there = _absent(HOSTS) not in found.records
+                actions.append(Run(host=name, title="put /etc/hosts back", command=files.put_back(HOSTS, there=there)))
             elif text != found.content(HOSTS):
                 hosts = found.files[HOSTS]
                 actions.append(
@@ -111,7 +121,10 @@ class RestoreHostnames:
                         owner=hosts.owner,
                     )
                 )
-            old = found.records.get(RECORD)
+            old, lasts = found.records.get(RECORD), _absent(NAME) not in found.records
+            if not lasts and found.file(NAME):
+                actions.append(Run(host=name, title=f"remove {NAME}", command=files.put_back(NAME, there=False)))
             if old and found.hostname != old:
-                actions.append(Run(host=name, title=f"set the hostname {old}", command=systemd.set_hostname(old)))
+                command = systemd.set_hostname(old, lasts=lasts)
+                actions.append(Run(host=name, title=f"set the hostname {old}", command=command))
             yield from steps(actions, name, "its name was not changed")

@@ -62,6 +62,21 @@ def test_the_block_comes_and_goes_and_leaves_the_rest_alone() -> None:
         assert with_block(with_block(text, "ut", hosts), "ut", hosts) == with_block(text, "ut", hosts)
 
 
+def test_a_host_without_the_files_has_none_afterwards() -> None:
+    def bare(found):
+        return replace(found, files={p: f for p, f in found.files.items() if p not in (HOSTS, "/etc/hostname")})
+
+    facts = changed(fresh(), "docker1", bare)
+    named = decide(NameHosts(), lab(), facts)
+    assert [s.title for s in named if s.host == "docker1"] == ["record that there is no /etc/hostname", *NEW]
+    back = [s for s in decide(RestoreHostnames(), lab(), after(named, facts)) if s.host == "docker1"]
+    assert [s.shell() for s in back] == [
+        "rm /etc/hosts /var/lib/clusterctl/was/files/etc/hosts.absent",
+        "rm /etc/hostname /var/lib/clusterctl/was/files/etc/hostname.absent",
+        "hostnamectl set-hostname --transient debian",
+    ]
+
+
 def test_a_missing_last_newline_does_not_swallow_the_block() -> None:
     assert with_block("127.0.0.1 localhost", "ut", lab().inventory.hosts).startswith("127.0.0.1 localhost\n# BEGIN")
 
