@@ -36,7 +36,9 @@ def used(bare):
         "docker run -d --restart always --name theirs-run --network theirs-net theirs >/dev/null\n"
         "hostnamectl set-hostname before-1",
     )
+    settle(bare, "docker2", "rm /etc/hostname")
     yield bare
+    settle(bare, "docker2", "hostnamectl set-hostname debian")
     settle(
         bare,
         "docker1",
@@ -76,6 +78,7 @@ def test_hosts_are_given_back_as_they_were(used):
         "active\ntrue\n"
     )
     assert used.ssh("docker2", "systemctl is-active docker", check=3) == "inactive\n"
+    assert used.ssh("docker2", "cat /etc/hostname 2>/dev/null; uname -n", check=0) == "debian\n"
     assert used.ssh("docker2", "ls -d /etc/clusterctl /var/lib/clusterctl* 2>/dev/null", check=2) == ""
 
     quiet = used.cli("down", "--keep-hosts", "--yes")
