@@ -94,6 +94,7 @@ def _cluster(authority: Callable[[], Authority]) -> list[Phase[Lab]]:
         docker.JoinStore(),
         rotation.LetFormerGo(authority),
         etcd.DrainMembers(),
+        docker.LoseNetworks(),
     ]
 
 

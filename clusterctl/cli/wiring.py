@@ -189,9 +189,9 @@ class Doors:
         from clusterctl.remote.login import KeyRing
 
         if name not in self._links:
-            if self._settings is None:
-                self._settings = self._read_settings(name)
-                self._ring = KeyRing()
+            self._ring = self._ring or KeyRing()
+            if self._settings is None or name not in self._settings[0].get_hostnames():
+                self._settings = self._read_settings(name)  # again for a host that this run has made
             config, logins = self._settings
             jump = config.lookup(name).get("proxyjump", "")
             self._links[name] = Link(
@@ -301,7 +301,7 @@ class Session:
         """
         from clusterctl.networks import devices_of
         from clusterctl.phases import HOST_FILES, HOST_UNITS, MEMBER_UNIT
-        from clusterctl.phases.docker import announced
+        from clusterctl.phases.docker import kept
         from clusterctl.remote.reader import FactsReader
 
         return FactsReader(
@@ -313,7 +313,7 @@ class Session:
             present=(lambda: self.provider.present(self.lab)) if tolerant else None,
             tolerant=tolerant,
             member_unit=MEMBER_UNIT,
-            daemons=announced,
+            kept=kept,
             devices=tuple(dict.fromkeys((*devices_of(self.lab.playbook), *devices))),
         )
 

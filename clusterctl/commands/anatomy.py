@@ -60,7 +60,8 @@ echo "$units" | while read -r unit p sub result i c; do
   [ "$i" = i ] || journalctl -q "_SYSTEMD_INVOCATION_ID=${i#i}" -o cat 2>/dev/null | head -n 120 |
     sed '/API listen on/q' | grep -iE 'level=(error|fatal)|discovery|KV with' | cut -c 1-300 | head -n 20
   s "log $unit"; journalctl -q -u "$unit" -n 400 -o cat 2>/dev/null | grep -iE \
-    'serf|error|fatal|fail|warn|reject|refus|mismatch|no space|clock|too long|store|start' | cut -c 1-300 | tail -n 40
+    'serf|error|fatal|fail|unable|panic|killed|warn|reject|refus|mismatch|no space|clock|too long|store|start' |
+    cut -c 1-300 | tail -n 40
 done
 s pids; cd /proc; echo [0-9]*
 s containers; cat; s end; }

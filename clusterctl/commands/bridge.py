@@ -8,12 +8,18 @@ NAMESPACES = "/run/docker/netns"
 ABSENT = 3
 """The exit code where the host has no namespace for the network: no container of it runs there."""
 
+SURE = 7
+"""Characters of a network's id that are in the name of its namespace, however often that was made anew.
+
+libnetwork cuts "NUMBER-ID" after twelve characters (`GenerateKey` in osl/namespace_linux.go), and the number grows.
+"""
+
 # "$1" the start of the network's id. The name's first number grows each time Docker makes the namespace
 # anew, so the newest one counts; of one that is gone a plain file may stay.
 _READ = r"""
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
 ns=
-for file in $(ls -dt /run/docker/netns/[0-9]*-"$1" 2>/dev/null); do
+for file in $(ls -dt /run/docker/netns/[0-9]*-"$1"* 2>/dev/null); do
   if grep -q " $file " /proc/self/mountinfo; then ns=$file; break; fi
 done
 [ -n "$ns" ] || exit 3
@@ -26,8 +32,14 @@ printf "\n\001 end\n"' sh "$ns"
 
 
 def short(network_id: str) -> str:
-    """Return the part of a network's id that is in the name of its namespace."""
-    return network_id[:10]
+    """Return the part of a network's id that is sure to be in the name of its namespace."""
+    return network_id[:SURE]
+
+
+def is_of(namespace: str, network_id: str) -> bool:
+    """Whether a namespace under /run/docker/netns is the overlay's with this id, by its name."""
+    number, _, start = namespace.rpartition("/")[2].partition("-")
+    return number.isdigit() and len(start) >= SURE and network_id.startswith(start)
 
 
 def read_overlay(network_id: str, within: float = 10.0) -> Command:
@@ -37,7 +49,7 @@ def read_overlay(network_id: str, within: float = 10.0) -> Command:
 
 def by_hand(network_id: str) -> str:
     """Return what a person would type to see the same."""
-    enter = f"nsenter --net=$(ls -d {NAMESPACES}/*-{short(network_id)})"
+    enter = f"nsenter --net=$(ls -d {NAMESPACES}/*-{short(network_id)}*)"
     return f"{enter} ip -d link show type vxlan; {enter} bridge fdb show dev vxlan0"
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clusterctl.commands.systemd import restart
 from clusterctl.model.errors import HostError, InputError
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 ALTERS = frozenset({Section.DOCKER, Section.STORE})
 """What making a network or a container, or bringing an image, alters. Taking one away may leave threads astray."""
 
+POOL_IS_TAKEN = (
+    "has another network these addresses (docker network ls)? If none has, the pool of one that is gone is left: "
+    "systemctl restart docker; or with all that Docker keeps: clusterctl down --keep-hosts; then clusterctl up"
+)
+
 STALE_SANDBOX = 'failed get network namespace ""'
 """Docker 20.10 restores an overlay's sandbox after a crash though its namespace is gone (libnetwork 2322)."""
 
@@ -41,14 +47,20 @@ trap 'tell "$1" false; cat "$was" > "$1"; touch -r "$was" "$1"; rm -f "$was"' EX
 tell "$1" true; systemctl daemon-reload; systemctl restart docker.service"""
 
 
-def restart_under_containers(settings: str, path: str = "/etc/docker/daemon.json") -> Command:
+UNDER_CONTAINERS = "restart Docker under its running containers"
+
+
+def restart_under_containers(settings: Mapping[str, Any], path: str = "/etc/docker/daemon.json") -> Command:
     """Restart the daemon and let its containers run on, as `live-restore` does: for this restart alone.
 
-    settings: what is in the file, and live-restore.
+    settings: what is in the file.
     """
+    if settings.get("live-restore") is True:
+        return restart("docker.service")
+    live = json.dumps({**settings, "live-restore": True}, indent=2) + "\n"
     by_hand = f'# with "live-restore": true in {path} for as long as this takes\nsystemctl reload docker'
     typed = f"{by_hand}\nsystemctl restart docker\n# then without it again\nsystemctl reload docker"
-    return script(_LIVE, path, input=settings.encode(), within=120, typed=typed)
+    return script(_LIVE, path, input=live.encode(), within=120, typed=typed)
 
 
 def start(names: Sequence[str]) -> Command:
@@ -91,16 +103,21 @@ class CreateNetwork(Action):
 
     def perform(self, door: Door) -> str:
         """Create it."""
-        door.docker.create_network(
-            self.name,
-            self.driver,
-            subnet=self.subnet,
-            gateway=self.gateway,
-            options=self.options,
-            labels=self.labels,
-            range=self.range,
-            reserved=self.reserved,
-        )
+        try:
+            door.docker.create_network(
+                self.name,
+                self.driver,
+                subnet=self.subnet,
+                gateway=self.gateway,
+                options=self.options,
+                labels=self.labels,
+                range=self.range,
+                reserved=self.reserved,
+            )
+        except HostError as error:
+            if "Pool overlaps" in error.message:
+                error.hint = POOL_IS_TAKEN
+            raise
         return f"{self.name} created"
 
 

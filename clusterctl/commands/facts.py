@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MARK = "\x01"
 LIMIT = 262144
+NAMESPACE_INODES = 0xF0000000
+"""The kernel numbers namespaces from here on (PROC_DYNAMIC_FIRST in fs/proc/generic.c), and files from 1."""
 """Bytes of a file that are read."""
 _UNPRINTABLE = {c: None for c in (*range(32), *range(127, 160)) if chr(c) not in f"{MARK}\t\n"}
 """Control characters say nothing about a host; on a terminal they would."""
@@ -50,7 +52,7 @@ s tools; for t in docker dockerd etcd etcdctl tcpdump nsenter bridge busybox hos
 getent passwd etcd >/dev/null && echo user:etcd
 [ -z "$devices" ] || { @HAS@ for d in $devices; do echo "device:${d%:*} $(has "${d%:*}" "${d#*:}")"; done; }
 s threads; p=; [ ! -s /run/docker.pid ] || read -r p < /run/docker.pid
-[ -z "$p" ] || { stat -Lc %i /proc/1/ns/net /run/docker/netns/*; readlink "/proc/$p/task/"*/ns/net; } 2>/dev/null
+[ -z "$p" ] || { stat -Lc "%i %n" /proc/1/ns/net /run/docker/netns/*; readlink "/proc/$p/task/"*/ns/net; } 2>/dev/null
 s records
 %RECORDS%
 s files; describe "$@"
@@ -133,6 +135,7 @@ def parse(name: str, text: str, *, asked: tuple[float, float] | None = None) -> 
         units=_units(parts["units"]),
         records={path.removeprefix("./"): file.content for path, file in _files(parts["records"]).items()},
         astray=_astray(parts["threads"]),
+        aged=_aged(parts["threads"]),
     )
 
 
@@ -240,5 +243,12 @@ def _units(lines: Sequence[str]) -> dict[str, Unit]:
 
 
 def _astray(lines: Sequence[str]) -> int:
-    """Count threads in namespaces (`net:[INODE]`) that are none of those which are there (INODE)."""
-    return sum(line.startswith("net:[") and line[5:-1] not in lines for line in lines)
+    """Count threads in namespaces (`net:[INODE]`) that are none of those which are there (INODE PATH)."""
+    there = {line.partition(" ")[0] for line in lines}
+    return sum(line.startswith("net:[") and line[5:-1] not in there for line in lines)
+
+
+def _aged(lines: Sequence[str]) -> bool:
+    """Whether the namespace of an overlay has a number of two digits in its name; one that is gone may leave a file."""
+    found = (re.fullmatch(r"(\d+) /run/docker/netns/\d\d+-[0-9a-f]+", line) for line in lines)
+    return any(f and int(f[1]) >= NAMESPACE_INODES for f in found)

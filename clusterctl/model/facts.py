@@ -139,6 +139,9 @@ class HostFacts:
     astray: how many of dockerd's threads are in network namespaces that Docker has removed. libnetwork gives the
     thread that watched an overlay back to Go without leaving the overlay's namespace (20.10, `watchMiss` in
     drivers/overlay/ov_network.go); what runs on it later asks the store, or looks at the host, from nowhere.
+    aged: whether Docker has made an overlay's namespace ten times and more since it started: then it does not find it
+    again when it is restarted under its containers (libnetwork, `GenerateKey` in osl/namespace_linux.go, looks for
+    ten characters of the network's id where no more than nine had room).
     programs: a line a daemon's program: its name, which file it is, and what it says of its version.
     links: its interfaces by name. devices: how its kernel has the kinds of devices that were asked for.
     """
@@ -170,6 +173,7 @@ class HostFacts:
     records: Mapping[str, str] = field(default_factory=dict)
     packages: frozenset[str] = frozenset()
     astray: int = 0
+    aged: bool = False
     docker: DockerFacts | None = None
 
     def file(self, path: str) -> File | None:
@@ -221,11 +225,13 @@ class StoreFacts:
 
     answers: what each host says that runs a member, "" when all is well.
     lists: the members that each healthy one knows of. daemons: the addresses that dockerds announced in it.
+    networks: the names of the networks that they keep in it.
     """
 
     answers: Mapping[str, str] = field(default_factory=dict)
     lists: Mapping[str, tuple[Member, ...]] = field(default_factory=dict)
     daemons: frozenset[str] = frozenset()
+    networks: frozenset[str] = frozenset()
 
     @property
     def members(self) -> tuple[Member, ...]:

@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 from clusterctl.commands import docker, systemd
 from clusterctl.model.errors import ClusterctlError
-from clusterctl.model.facts import DockerFacts, Unit
+from clusterctl.model.facts import DockerFacts, Listener, Unit
 from clusterctl.model.inventory import Role
+from clusterctl.model.lab import LABEL
+from clusterctl.model.playbook import Driver
 from clusterctl.plan import files
 from clusterctl.plan.action import Run, WaitFor, WriteFile, record
 from clusterctl.plan.command import script
 from clusterctl.plan.phase import Noop, Section, steps
-from clusterctl.stores import etcd, releases
+from clusterctl.stores import etcd, releases, snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from clusterctl.model.facts import Facts, HostFacts
+    from clusterctl.model.facts import Facts, HostFacts, StoreFacts
     from clusterctl.model.inventory import Host
     from clusterctl.model.lab import Lab
     from clusterctl.plan.action import Action, Effect
@@ -80,6 +82,11 @@ def announced(store: EtcdDoor) -> frozenset[str]:
     return frozenset(etcd.announced(store.keys(etcd.NODES.rstrip("/"))))
 
 
+def kept(store: EtcdDoor) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the addresses that dockerds announce in the store, and the networks in it by name. Raises HostError."""
+    return announced(store), frozenset(snapshot.networks(store.keys(etcd.NETWORKS.rstrip("/"))))
+
+
 def stale(found: HostFacts) -> bool:
     """Whether a file that dockerd reads at its start is younger than the running dockerd."""
     return _younger(found, NEEDS_RESTART_FOR)
@@ -96,12 +103,20 @@ def _right(host: Host, found: HostFacts, store: str) -> bool:
     return daemon is not None and daemon.advertise == etcd.advertised(host) and etcd.serves(daemon.store, store)
 
 
+def _deaf(host: Host, found: HostFacts) -> bool:
+    """Whether a daemon on the store has no gossip: it ends for good where another had its name for a while."""
+    heard = any(x.port == etcd.GOSSIP_PORT and x.ip == host.cluster_address for x in found.listeners)
+    return bool(found.listeners) and not heard
+
+
 def _joined(host: Host, store: str) -> Effect:
     def effect(facts: HostFacts) -> HostFacts:
         daemon = facts.docker or DockerFacts(version=facts.versions.get("docker", "20.10"))
         daemon = replace(daemon, store=store, advertise=etcd.advertised(host))
         unit = Unit(active="active", started=time.time() + 1)
-        return replace(facts.with_unit(UNIT, unit), docker=daemon, astray=0)
+        gossip = Listener("tcp", host.cluster_address, etcd.GOSSIP_PORT, "dockerd")
+        heard = (*facts.listeners, gossip)
+        return replace(facts.with_unit(UNIT, unit), docker=daemon, astray=0, aged=False, listeners=heard)
 
     return effect
 
@@ -187,7 +202,7 @@ class JoinStore:
                 ),
                 effect=lambda f: f.with_file(etcd.DROP_IN, None),
             )
-        restart = wrote or not running or not right or stale(found)
+        restart = wrote or not running or not right or stale(found) or _deaf(host, found)
         if reload and not restart:
             yield Run(host=host.name, title="make systemd read the drop-in", command=systemd.reload_units())
         if restart:
@@ -199,13 +214,10 @@ def _restart(host: Host, found: HostFacts, store: str, theirs: Mapping[str, Any]
     serves = _right(host, found, store)
     ran = [c.name for c in (found.docker.containers.values() if found.docker else ()) if c.state == "running"]
     # Settings of the user's own and another release concern what containers stand on: they start anew then.
-    if serves and not _younger(found, DEEP):
+    if serves and not _younger(found, DEEP) and not found.aged:
         ran = []
-        title = "restart Docker under its running containers"
-        command = docker.restart_under_containers(etcd.merged(theirs, {"live-restore": True}))
-        if theirs.get("live-restore") is True:
-            command = systemd.restart(UNIT)
-        yield Run(host=host.name, title=title, command=command, hint=JOURNAL, effect=effect)
+        command = docker.restart_under_containers(theirs)
+        yield Run(host=host.name, title=docker.UNDER_CONTAINERS, command=command, hint=JOURNAL, effect=effect)
     else:
         if found.unit(UNIT).active == "active":
             yield Run(host=host.name, title="stop Docker", command=systemd.stop(UNIT), hint=JOURNAL)
@@ -238,6 +250,46 @@ class RetrieveThreads:
                 yield from _restart(host, found, store, theirs)
             else:
                 yield Noop(host.name, "Docker's threads are where they belong")
+
+
+class LoseNetworks:
+    """Let go of networks that the store has lost, and the containers on them with it.
+
+    Docker reads its networks from the store each time, the pools of addresses from its memory: until it starts
+    anew it makes no other network with the subnet of one that is gone.
+    """
+
+    title = "Let go of networks that the store has lost"
+    reads = frozenset({Section.HOST, Section.DOCKER, Section.STORE})
+
+    def plan(self, lab: Lab, facts: Facts) -> Iterator[Action | Noop]:
+        """Remove the lab's containers on them, and restart Docker there."""
+        store = etcd.url(lab.with_role(Role.ETCD))
+        for host in lab.with_role(Role.DOCKER):
+            found = facts.hosts[host.name]
+            gone = lost(lab, found, facts.store)
+            if not gone or not _right(host, found, store):
+                yield Noop(host.name, "the store has the networks of its containers")
+                continue
+            for container in gone:
+                title = f"remove container {container}, whose network the store has lost"
+                yield docker.RemoveContainer(host=host.name, title=title, name=container)
+            theirs = etcd.read_daemon_json(found.content(etcd.DAEMON_JSON), host.name)
+            yield from _restart(host, found, store, theirs)
+
+
+def lost(lab: Lab, found: HostFacts, store: StoreFacts | None) -> tuple[str, ...]:
+    """Return the lab's containers that are on an overlay that neither the daemon nor the store knows any longer.
+
+    A daemon that does not reach the store shows no overlay either, so a member must have said so.
+    """
+    daemon = found.docker
+    if daemon is None or not store or not store.healthy:
+        return ()
+    overlays = {n.name for n in lab.playbook.networks.values() if n.driver is Driver.OVERLAY}
+    gone = overlays - set(daemon.networks) - store.networks
+    mine = [c for c in daemon.containers.values() if c.labels.get(LABEL) == lab.name]
+    return tuple(c.name for c in mine if gone & set(c.networks))
 
 
 class SeePeers:

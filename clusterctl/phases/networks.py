@@ -140,6 +140,7 @@ class CreateNetworks:
                             title=f"wait until network {network.name} is seen",
                             condition=NetworkSeen(network.name),
                             within=30,
+                            turn=1,
                             effect=effect,
                             alters=docker.ALTERS,
                             hint="is the store healthy? clusterctl status",

@@ -20,8 +20,12 @@ if TYPE_CHECKING:
     from clusterctl.plan.door import Door, EtcdDoor
 
 _T = TypeVar("_T")
-_Said: TypeAlias = "tuple[str, tuple[Member, ...], frozenset[str]]"
-"""Why a member does not serve the store, empty where it does; the members that it knows of; the dockerds in it."""
+Kept: TypeAlias = "tuple[frozenset[str], frozenset[str]]"
+"""What Docker keeps in the store: the addresses that dockerds announced, and the names of the networks."""
+
+_Said: TypeAlias = "tuple[str, tuple[Member, ...], Kept]"
+"""Why a member does not serve the store, empty where it does; the members that it knows of; what Docker keeps there."""
+_NOTHING: Kept = (frozenset(), frozenset())
 
 NOT_THERE = "the host is not there"
 NEEDS = "hosts must be Linux with systemd and a POSIX shell: uname -s"
@@ -32,7 +36,7 @@ class FactsReader:
 
     machine: reads the provider's part. present: which hosts are there to be asked; all when it is None.
     tolerant: hosts that do not answer are noted, not raised.
-    member_unit: the systemd unit of a member of the store. daemons: finds the dockerds that are announced in it.
+    member_unit: the systemd unit of a member of the store. kept: finds what Docker keeps in it.
     devices: what the kernels are asked for.
     """
 
@@ -45,7 +49,7 @@ class FactsReader:
         units: Sequence[str],
         *,
         member_unit: str,
-        daemons: Callable[[EtcdDoor], frozenset[str]],
+        kept: Callable[[EtcdDoor], Kept],
         present: Callable[[], Collection[str]] | None = None,
         tolerant: bool = False,
         devices: Sequence[str] = (),
@@ -57,7 +61,7 @@ class FactsReader:
         """What each host is asked first; later it need not say again which programs it has."""
         self._programs: dict[str, tuple[str, ...]] = {}
         self._present, self._tolerant, self._parallel = present, tolerant, parallel
-        self._member_unit, self._daemons = member_unit, daemons
+        self._member_unit, self._kept = member_unit, kept
 
     def read(self, sections: frozenset[Section], known: Facts) -> Facts:
         """Return `known` with these sections read anew. Raises HostsFailed unless tolerant."""
@@ -87,11 +91,11 @@ class FactsReader:
             return None
         health = etcd.health()
         if not health.healthy:
-            return health.reason or "not healthy", (), frozenset()
+            return health.reason or "not healthy", (), _NOTHING
         try:
-            return "" if health.v2 else health.reason, etcd.members(), self._daemons(etcd)
+            return "" if health.v2 else health.reason, etcd.members(), self._kept(etcd)
         except ClusterctlError as error:
-            return error.message, (), frozenset()
+            return error.message, (), _NOTHING
 
     def _read_hosts(self, sections: frozenset[Section], facts: Facts) -> tuple[Facts, dict[str, _Said | None]]:
         """Return the facts with the hosts, and what their members of the store say where these are read as well."""
@@ -171,5 +175,6 @@ def _store(said: Mapping[str, _Said | None]) -> StoreFacts | None:
     return StoreFacts(
         {host: why for host, (why, _, _) in asked.items()},
         {host: members for host, (_, members, _) in asked.items()},
-        frozenset[str]().union(*(daemons for _, _, daemons in asked.values())),
+        frozenset[str]().union(*(daemons for _, _, (daemons, _) in asked.values())),
+        frozenset[str]().union(*(networks for _, _, (_, networks) in asked.values())),
     )

@@ -39,6 +39,9 @@ ADVERTISED_PORT = 2375
 NODES = "/docker/nodes/"
 """Where dockerds announce themselves: each renews its key every 20 s, without that it goes after 60 s."""
 
+NETWORKS = "/docker/network/v1.0/network/"
+"""Where dockerds keep the networks of global scope, a key each."""
+
 LAST_DOCKER = (20, 10)
 """The cluster store was removed after this release: Docker 23.0's daemon refuses its options."""
 

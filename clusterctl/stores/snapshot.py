@@ -13,13 +13,12 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from clusterctl.model.errors import InputError
-from clusterctl.stores.etcd import NODES
+from clusterctl.stores.etcd import NETWORKS, NODES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FORMAT = 1
-NETWORKS = "/docker/network/v1.0/network/"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from clusterctl.commands.bridge import is_of
 from clusterctl.topology import links
 from clusterctl.topology.links import Forward, Link, Neighbour, sections
 
@@ -142,8 +143,8 @@ class Anatomy:
 
     def overlay(self, network_id: str) -> Namespace | None:
         """Return the namespace of an overlay network; Docker names it by a number and the id's start."""
-        found = [p for p in self.namespaces if p.rpartition("/")[2].partition("-")[2] == network_id[:10]]
-        number = {p: int(n) if (n := p.rpartition("/")[2].partition("-")[0]).isdigit() else 0 for p in found}
+        found = [p for p in self.namespaces if is_of(p, network_id)]
+        number = {p: int(p.rpartition("/")[2].partition("-")[0]) for p in found}
         return self.namespaces[max(found, key=number.__getitem__)] if found else None
 
     def sandbox(self, container: str) -> Namespace | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from clusterctl.commands.bridge import is_of
 from clusterctl.commands.links import enter
 from clusterctl.topology.links import Link, Tables
 
@@ -272,8 +273,8 @@ def overlays(host: HostMap) -> Iterator[tuple[Namespace, DockerNetwork | None]]:
     Docker names such a namespace after the beginning of the network's id.
     """
     joined = (e for c in host.containers for e in c.endpoints)
-    known = {e.network_id[:10]: DockerNetwork(e.network, e.network_id, "overlay", "global") for e in joined}
-    known |= {n.id[:10]: n for n in host.networks}
+    known = {e.network_id: DockerNetwork(e.network, e.network_id, "overlay", "global") for e in joined}
+    known |= {n.id: n for n in host.networks}
     for space in host.namespaces.values():
         if space.vxlans:
-            yield space, known.get(space.name.partition("-")[2])
+            yield space, next((n for id_, n in known.items() if is_of(space.name, id_)), None)

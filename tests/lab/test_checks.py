@@ -113,13 +113,14 @@ def test_a_forwarding_entry_that_is_gone_or_wrong_is_seen(lab, playbook):
 
 
 def test_a_stopped_container_fails_what_needs_it_and_no_negative_passes(lab, playbook):
-    with broken(lab, "docker2", "docker stop -t 0 qyt2", "docker start qyt2"):
+    with broken(lab, "docker2", "docker stop -t 0 qyt2", "docker rm -f qyt2"):
         found = findings(lab, check=1)
         negatives = findings(lab, playbook(NEGATIVES), check=1)
     for kind in ("ping", "resolves", "forwarded", "encapsulated"):
         assert "container qyt2 is exited on docker2" in seen(found, kind)
     assert severities(found, "visible", "qyt_overlay") == ["ok"]
     assert severities(negatives, "ping") == ["failed", "failed"]
+    lab.cli("up", "-q")
     mended(lab)
 
 

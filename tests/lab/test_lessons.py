@@ -273,7 +273,7 @@ def test_keys_that_are_not_in_the_store_are_missed(standing, judged):
 PUBLISHED = """\
 name: published
 containers:
-  web: {host: docker1, command: [httpd, -f, -p, "80"], publish: ["8080:80"]}
+  web: {host: docker1, network_mode: bridge, command: [httpd, -f, -p, "80"], publish: ["8080:80"]}
 """
 
 

@@ -475,9 +475,7 @@ hosts:
     )
     lab.playbook = lab.folder / "p.yml"
     lab.playbook.write_text("name: p\n")
-    started = time.monotonic()
     done = lab.cli("up", str(lab.playbook), check=3)
-    assert time.monotonic() - started < 20
     assert f"refuses: no SSH connection to {NET}.1:4444: connection refused" in done.stderr
     assert f"nowhere: no SSH connection to {NET}.77:22: " in done.stderr
     assert "nameless: no SSH connection to no-such-name.invalid:22: its name cannot be resolved" in done.stderr

@@ -74,7 +74,7 @@ def _daemon(name: str) -> DockerFacts:
     mine = Endpoint(me, f"{me}-id", f"02:42:0a:0a:0a:0{my_ip}", f"10.10.10.{my_ip}")
     theirs = Endpoint(peer, f"ep-{peer}", f"02:42:0a:0a:0a:0{peer_ip}", f"10.10.10.{peer_ip}")
     overlay = NetworkFacts(
-        "net-id", NETWORK, "overlay", "global", "10.10.10.0/24", "", {LABEL: "ut"}, {}, (mine, theirs)
+        "net-id-0", NETWORK, "overlay", "global", "10.10.10.0/24", "", {LABEL: "ut"}, {}, (mine, theirs)
     )
     gateway = NetworkFacts(f"gw-{name}", "docker_gwbridge", "bridge", "local", "172.18.0.0/16", "172.18.0.1")
     labels = {LABEL: "ut", "clusterctl.spec": "ba32f890c29a"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from clusterctl.checks.layers.judged import Judge
+from clusterctl.checks.layers.mends import RESTART, restart_docker
 from clusterctl.checks.layers.rules import dropping
 from clusterctl.commands.docker import StartContainer, unpause
 from clusterctl.model.finding import Evidence, Layer
@@ -83,9 +84,13 @@ def _state(
     if found.state != "running":
         state = "stopped" if found.state == "exited" else found.state
         seen = f"the container {name} on {host} is {state}: {_how(found, inside)}"
+        astray = bool(survey.facts.hosts[host].astray)
+        first = restart_docker(survey.facts.hosts[host]) if astray else []
         start = StartContainer(host=host, title=f"start {name}", name=name)
-        safe = [start] if found.state in ("exited", "created") else []
-        return JUDGE.fault("container-stopped", name, expected, seen, f"{host}: docker start {name}", shown, safe=safe)
+        hint = f"{host}: {f'{RESTART}; ' if astray else ''}docker start {name}"
+        able = found.state in ("exited", "created") and bool(first) == astray
+        safe = [*first, start] if able else []
+        return JUDGE.fault("container-stopped", name, expected, seen, hint, shown, safe=safe, completes=not able)
     return _networks(container, found, shown)
 
 

@@ -7,7 +7,8 @@ import re
 from typing import TYPE_CHECKING
 
 from clusterctl.checks.hosts.store import too_new
-from clusterctl.checks.layers.judged import Judge, last_words
+from clusterctl.checks.layers.judged import Judge
+from clusterctl.checks.layers.logs import died_of, has_ended, last_words, message, since_start
 from clusterctl.checks.layers.survey import DOCKER
 from clusterctl.commands import systemd
 from clusterctl.model.finding import Evidence, Layer, Severity
@@ -93,19 +94,13 @@ def _down(survey: Survey, host: Host, facts: HostFacts, anatomy: Anatomy | None)
         asked = Evidence(host.name, "docker info", why)
         seen = f"Docker runs on {host.name} and does not answer: {why}"
         return JUDGE.fault("hung", host.name, expected, seen, f"{host.name}: systemctl restart docker", asked)
-    why = last_words(anatomy.log(DOCKER) if anatomy else (), "fatal", "failed to start daemon", "unable", "error")
+    why = died_of(anatomy.log(DOCKER) if anatomy else ())
     shown = [active, *([Evidence(host.name, JOURNAL, why)] if why else [])]
-    ended = unit.active == "inactive"
+    ended = has_ended(unit, anatomy.process(DOCKER) if anatomy else None)
     how = "is stopped" if ended else f"does not start{f': {message(why)}' if why else ''}"
     seen = f"Docker on {host.name} {how}"
     hint = f"{host.name}: systemctl start docker" if ended else f"{host.name}: {JOURNAL}"
     return JUDGE.fault("stopped", host.name, expected, seen, hint, *shown, completes=ended)
-
-
-def message(line: str) -> str:
-    """Return what a line of Docker's log says, without its time and level."""
-    found = re.search(r'\bmsg="((?:[^"\\]|\\.)*)"', line)
-    return found[1].replace('\\"', '"') if found else line.strip()
 
 
 def _store(lab: Lab, host: Host, facts: HostFacts, daemon: DockerFacts) -> Judged | None:
@@ -161,20 +156,15 @@ def gossips(anatomy: Anatomy | None) -> tuple[str, ...]:
     return tuple(name for name, lives in alive.items() if lives)
 
 
-def _since_start(anatomy: Anatomy | None) -> tuple[str, ...]:
-    lines = anatomy.log(DOCKER) if anatomy else ()
-    last = max((i for i, line in enumerate(lines) if line.startswith("Starting ")), default=0)
-    return lines[last:]
-
-
 def _conflict(host: Host, anatomy: Anatomy | None) -> Judged | None:
-    line = last_words(_since_start(anatomy), "name conflicts", "minority in name conflict")
+    log = since_start(anatomy.log(DOCKER) if anatomy else ())
+    line = last_words(log, "name conflicts", "minority in name conflict")
     if not line:
         return None
-    seen = f"Docker's gossip on {host.name} has ended: another host has the same hostname"
-    hint = f"{host.name}: hostnamectl set-hostname {host.name}; systemctl restart docker"
+    # What two hosts with one hostname are told of comes first: by now each has its own.
+    seen = f"Docker's gossip on {host.name} has ended: another host had the same hostname"
     shown = Evidence(host.name, f"{JOURNAL} | grep serf", message(line))
-    return JUDGE.fault("gossip-conflict", host.name, "every hostname once", seen, hint, shown)
+    return JUDGE.fault("gossip-conflict", host.name, "every hostname once", seen, UP, shown, completes=True)
 
 
 def _gossip(host: Host, facts: HostFacts, anatomy: Anatomy | None, survey: Survey) -> Judged | None:

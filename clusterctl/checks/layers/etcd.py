@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clusterctl.checks.layers.judged import Judge, last_words
+from clusterctl.checks.layers.judged import Judge
+from clusterctl.checks.layers.logs import died_of, has_ended, last_words, message
 from clusterctl.commands import systemd
 from clusterctl.model.finding import Evidence, Layer, Severity
 from clusterctl.model.inventory import Role
@@ -90,10 +91,11 @@ def _down(host: Host, survey: Survey, margin: str) -> Judged | None:
         return JUDGE.fault(_lost(margin), host.name, expected, seen, hint, state, safe=[go_on])
     if unit.active == "active":
         return None
-    why = last_words(log, "panic", "fatal", "error", "mismatch", "no space", "removed", "failed")
+    why = died_of(log)
     shown = [active, *([Evidence(host.name, JOURNAL, why)] if why else [])]
-    ended = unit.active == "inactive"
-    how = "is stopped" if ended else "does not stay up: systemd starts it again and again"
+    ended = has_ended(unit, process)
+    tries = "does not start" if unit.active == "failed" else "does not stay up: systemd starts it again and again"
+    how = "is stopped" if ended else f"{tries}{f': {message(why)}' if why else ''}"
     seen = f"etcd on {host.name} {how} ({margin})"
     hint = f"{host.name}: systemctl start {etcd.UNIT}" if ended else f"{host.name}: {JOURNAL}"
     return JUDGE.fault(_lost(margin), host.name, expected, seen, hint, *shown, safe=[start] if ended else ())

@@ -64,8 +64,3 @@ class Judge:
     def unknown(self, check: str, subject: str, expected: str, seen: str, hint: str = "") -> Judged:
         """Return that it could not be learnt."""
         return self.fault(check, subject, expected, seen, hint, severity=Severity.UNKNOWN)
-
-
-def last_words(lines: Iterable[str], *words: str) -> str:
-    """Return the latest line that has one of the words, "" where none has."""
-    return next((line for line in reversed(tuple(lines)) if any(w in line.lower() for w in words)), "")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from clusterctl.checks.layers.judged import Judge
+from clusterctl.commands.bridge import by_hand
 from clusterctl.commands.docker import Disconnect
 from clusterctl.model.finding import Evidence, Layer
 from clusterctl.model.inventory import Role
@@ -121,10 +122,27 @@ def _present(lab: Lab, survey: Survey, network: Network) -> Iterator[Judged]:
     elif isinstance(survey.keys, str):
         seen = f"the network {network.name} is {where}, and the store could not be asked: {survey.keys}"
         yield JUDGE.fault("network-missing", network.name, expected, seen, UP, lacks)
+    elif on_it := hosts_of(survey, network.name):
+        yield _lost(survey, network, expected, on_it, lacks)
     else:
         store = Evidence("this machine", "clusterctl etcd keys", f"nothing named {network.name} below {BASE}/network")
         seen = f"the network {network.name} is not in the store, and {where}"
         yield JUDGE.fault("network-missing", network.name, expected, seen, UP, lacks, store, completes=True)
+
+
+def _lost(survey: Survey, network: Network, expected: str, on_it: Mapping[str, str], lacks: Evidence) -> Judged:
+    """Judge a network that is gone from the store while containers stand on it."""
+    which = ", ".join(f"{name} on {host}" for name, host in on_it.items())
+    none = Evidence("this machine", "clusterctl etcd keys", f"nothing named {network.name} below {BASE}/network")
+    seen = f"the store has lost the network {network.name}, which {which} still stand on"
+    keys = survey.keys if isinstance(survey.keys, Mapping) else {}
+    pool = next((k for k, v in keys.items() if k.startswith(f"{BASE}/ipam/") and network.subnet in f"{k} {v}"), "")
+    if not (network.subnet and pool):
+        return JUDGE.fault("store-lost-network", network.name, expected, seen, UP, lacks, none, completes=True)
+    # Docker makes no other one with this subnet as long as the pool is there, and nothing but Docker may remove it.
+    kept = Evidence("this machine", "clusterctl etcd keys", f"{pool}: the pool {network.subnet} is still taken")
+    hint = "this machine: clusterctl etcd restore FILE; or clusterctl down --keep-hosts, then clusterctl up"
+    return JUDGE.fault("store-lost-network", network.name, expected, seen, hint, lacks, none, kept)
 
 
 def _alike(lab: Lab, survey: Survey, network: Network) -> Iterator[Judged]:
@@ -160,10 +178,7 @@ def _alike(lab: Lab, survey: Survey, network: Network) -> Iterator[Judged]:
         if space and space.vxlan:
             vnis[host] = space.vxlan.vni
     if len(set(vnis.values())) > 1:
-        each = [
-            Evidence(h, f"nsenter --net=/run/docker/netns/*-{ids[h][:10]} ip -d link show type vxlan", f"vxlan id {v}")
-            for h, v in vnis.items()
-        ]
+        each = [Evidence(h, by_hand(ids[h]).partition("; ")[0], f"vxlan id {v}") for h, v in vnis.items()]
         seen = f"the hosts do not use one VNI for {network.name}: {', '.join(f'{h} {v}' for h, v in vnis.items())}"
         yield JUDGE.fault("vni", network.name, expected, seen, f"on each: systemctl restart docker; then {UP}", *each)
 

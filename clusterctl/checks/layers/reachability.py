@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from clusterctl.checks.check import shared, spans
 from clusterctl.checks.layers.judged import Judge
+from clusterctl.checks.layers.mends import RESTART, restart_docker
 from clusterctl.checks.ping import read_ping
 from clusterctl.checks.probe import Answers, InContainer, Trouble, Unanswered, last_line
 from clusterctl.model.facts import GATEWAY_BRIDGE
@@ -27,6 +28,9 @@ JUDGE = Judge(Layer.REACHABILITY)
 PACKETS = 3
 HEADERS = 28
 """Bytes of IPv4 and ICMP before a ping's own."""
+
+UNKNOWN_NAME = "name-unknown"
+"""What Docker reads of the others when a container starts may be lost to it; see `HostFacts.astray`."""
 
 NOBODYS = "9"
 """A TCP port (discard) that is refused at once where packets pass."""
@@ -158,7 +162,10 @@ def judge(lab: Lab, survey: Survey) -> Iterator[Judged]:
         return
     answers = Answers(survey.answers)
     for pair in pairs(lab, survey):
-        yield _judged(pair, answers)
+        found = _judged(pair, answers)
+        if found.finding.check == UNKNOWN_NAME:
+            found = replace(found, safe=tuple(restart_docker(survey.facts.hosts[pair.source.host])))
+        yield found
     for way in ways_out(lab, survey):
         if fault := _out(way, answers):
             yield fault
@@ -262,8 +269,8 @@ def _named(pair: Pair, expected: str, answers: Answers) -> Judged | None:
         return JUDGE.fault("name-wrong", pair.subject, expected, seen, hint, shown)
     lost = f"the name {name} does not resolve in {source} on {host}"
     seen = f"{lost}: {pair.ip} answers, Docker's DNS there does not know it"
-    hint = f"{host}: docker exec {source} nslookup {name} 127.0.0.11; docker restart {source}"
-    return JUDGE.fault("name-unknown", pair.subject, expected, seen, hint, shown)
+    hint = f"{host}: {RESTART}; docker start {source}"
+    return JUDGE.fault(UNKNOWN_NAME, pair.subject, expected, seen, hint, shown)
 
 
 def _out(way: Way, answers: Answers) -> Judged | None:

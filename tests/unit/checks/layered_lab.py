@@ -15,7 +15,7 @@ from clusterctl.topology.anatomy import HOST, Anatomy, Inside, Namespace, Proces
 from clusterctl.topology.links import Forward, Link, Neighbour
 
 LAB = example.lab()
-OVERLAY = "/run/docker/netns/1-net-id"
+OVERLAY = "/run/docker/netns/1-net-id-0"
 JOIN = 'time="2026" level=info msg="2026/11/24 16:37:42 [INFO] serf: EventMemberJoin: {0} 10.1.90.{1}\\n"'
 BASE = "/docker/network/v1.0"
 DNS = "-A DOCKER_OUTPUT -d 127.0.0.11/32 -p udp -m udp --dport 53 -j DNAT --to-destination 127.0.0.11:52476"
@@ -108,9 +108,9 @@ def status(n, **changes):
 
 def keys():
     """Return what Docker keeps in the store."""
-    found = {f"{BASE}/network/net-id": f'{{"name":"{example.NETWORK}"}}', f"{BASE}/overlay/network/net-id": "{}"}
+    found = {f"{BASE}/network/net-id-0": f'{{"name":"{example.NETWORK}"}}', f"{BASE}/overlay/network/net-id-0": "{}"}
     for n in (1, 2):
-        found[f"{BASE}/endpoint/net-id/ep{n}"] = endpoint(f"qyt{n}", f"ep{n}", n + 1, f"10.1.90.{n}")
+        found[f"{BASE}/endpoint/net-id-0/ep{n}"] = endpoint(f"qyt{n}", f"ep{n}", n + 1, f"10.1.90.{n}")
         found[f"/docker/nodes/10.1.90.{n}:2375"] = f"10.1.90.{n}:2375"
     return found
 

@@ -57,7 +57,7 @@ def _process(survey, unit, state):
 
 
 def _stale(survey):
-    return replace(survey, keys={**keys(), f"{BASE}/endpoint/net-id/ep9": endpoint("old", "ep9", 9, "10.1.90.2")})
+    return replace(survey, keys={**keys(), f"{BASE}/endpoint/net-id-0/ep9": endpoint("old", "ep9", 9, "10.1.90.2")})
 
 
 def _rule(survey, host, rule):

@@ -234,5 +234,16 @@ def test_a_clock_that_may_have_been_right_meanwhile_is_right() -> None:
 def test_threads_of_docker_in_namespaces_that_are_gone_are_counted() -> None:
     text = FINISHED
     assert parse("docker1", text).astray == 0
-    gone = text.replace("4026535973\n", "", 1).replace("net:[4026535973]\n", "net:[4026535973]\nnet:[7]\n")
+    overlay = "4026535973 /run/docker/netns/1-5a146066c3\n"
+    gone = text.replace(overlay, "").replace("net:[4026535973]\n", "net:[4026535973]\nnet:[7]\n")
     assert parse("docker1", gone).astray == 2
+
+
+def test_an_overlay_that_docker_made_ten_times_is_noticed_by_the_name_of_its_namespace() -> None:
+    path = "/run/docker/netns/1-5a146066c3"
+    assert not parse("docker1", FINISHED).aged
+    assert not parse("docker1", FINISHED.replace(path, "/run/docker/netns/9-5a146066c3")).aged
+    assert parse("docker1", FINISHED.replace(path, "/run/docker/netns/10-5a146066c")).aged
+    assert not parse("docker1", FINISHED.replace(path, f"{path}\n640 /run/docker/netns/12-345428d9f")).aged, (
+        "it is gone"
+    )

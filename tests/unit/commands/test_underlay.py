@@ -6,7 +6,6 @@ import os
 import shutil
 import socket
 import subprocess
-import time
 
 import pytest
 from clusterctl.commands import underlay
@@ -50,13 +49,11 @@ def free(kind: socket.SocketKind) -> int:
 def test_they_hear_each_other_and_end(run) -> None:
     tcp, udp = free(socket.SOCK_STREAM), free(socket.SOCK_DGRAM)
     calls = [Call("tcp", LO, tcp), Call("udp", LO, udp)]
-    started = time.monotonic()
     listener, caller = run(listen(LO, "secret", [f"tcp {tcp}", f"udp {udp}"], [LO], [])), run(call(LO, "secret", calls))
     found, heard = read_calls(ended(caller), calls), read_heard(ended(listener))
     assert {c: a.ok for c, a in found.items()} == dict.fromkeys(calls, True)
     assert heard.heard == {(f"tcp {tcp}", LO), (f"udp {udp}", LO)}
     assert heard.bound == {f"tcp {tcp}", f"udp {udp}"}
-    assert time.monotonic() - started < 10
 
 
 def test_what_others_hold_is_said_and_what_nobody_has_is_refused(run) -> None:

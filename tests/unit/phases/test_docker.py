@@ -6,12 +6,34 @@ from dataclasses import replace
 import pytest
 from clusterctl.model.errors import ClusterctlError
 from clusterctl.model.facts import DockerFacts, Facts, File, Unit
-from clusterctl.phases.docker import JoinStore, LeaveStore, PeersListed, RetrieveThreads, SeePeers, StoreJoined
+from clusterctl.phases.docker import (
+    JoinStore,
+    LeaveStore,
+    LoseNetworks,
+    PeersListed,
+    RetrieveThreads,
+    SeePeers,
+    StoreJoined,
+)
 from clusterctl.plan import files
 from clusterctl.plan.phase import Section
 from clusterctl.stores import etcd
 from clusterctl.testing import FakeDocker, FakeDoor, FakeEtcd
-from example import STORE, after, both, changed, decide, finished, fresh, lab, reasons, stored, titles, with_docker
+from example import (
+    NETWORK,
+    STORE,
+    after,
+    both,
+    changed,
+    decide,
+    finished,
+    fresh,
+    lab,
+    reasons,
+    stored,
+    titles,
+    with_docker,
+)
 
 JOIN = [
     "record how Docker was run",
@@ -305,6 +327,56 @@ def test_a_host_that_loses_etcd_starts_docker_without_it_at_boot() -> None:
     steps = decide(JoinStore(), lab(hosts=roles), finished())
     assert "docker2: start Docker without etcd at boot" in titles(steps)
     assert not any("stop Docker" in t for t in titles(steps))
+
+
+def test_containers_that_docker_would_not_find_again_are_started_anew() -> None:
+    """After ten namespaces of an overlay Docker looks for the wrong name."""
+    aged = changed(touched(etcd.CA, "docker1"), "docker1", lambda f: replace(f, aged=True))
+    assert of1(aged) == ["stop Docker", *JOIN[3:], "start again what ran"]
+    assert of1(after(steps(aged), aged)) == []
+
+
+def without_network(facts: Facts, *hosts: str) -> Facts:
+    for host in hosts:
+        daemon = facts.hosts[host].docker
+        facts = with_docker(facts, host, networks={n: f for n, f in daemon.networks.items() if n != NETWORK})
+    return facts
+
+
+def test_a_network_that_the_store_has_lost_goes_with_its_containers_and_docker_s_memory_of_it() -> None:
+    facts = without_network(finished(), "docker1", "docker2")
+    found = decide(LoseNetworks(), lab(), facts)
+    assert titles(found) == [
+        f"{host}: {title}"
+        for host, name in (("docker1", "qyt1"), ("docker2", "qyt2"))
+        for title in (
+            f"remove container {name}, whose network the store has lost",
+            "restart Docker under its running containers",
+            "wait until Docker reports the store",
+        )
+    ]
+    assert titles(decide(LoseNetworks(), lab(), after(found, facts))) == []
+
+
+@pytest.mark.parametrize(
+    "store",
+    [
+        None,
+        replace(stored("docker1", "docker2"), answers=dict.fromkeys(("docker1", "docker2"), "it has no leader")),
+        replace(stored("docker1", "docker2"), networks=frozenset({NETWORK})),
+    ],
+)
+def test_a_daemon_that_shows_no_network_has_not_lost_it_while_the_store_is_silent_or_has_it(store) -> None:
+    facts = replace(without_network(finished(), "docker1"), store=store)
+    assert titles(decide(LoseNetworks(), lab(), facts)) == []
+
+
+def test_a_network_that_is_there_is_not_lost_nor_one_of_somebody_else() -> None:
+    assert titles(decide(LoseNetworks(), lab(), finished())) == []
+    facts = without_network(finished(), "docker1")
+    qyt1 = facts.docker("docker1").containers["qyt1"]
+    theirs = {"qyt1": replace(qyt1, labels={})}
+    assert titles(decide(LoseNetworks(), lab(), with_docker(facts, "docker1", containers=theirs))) == []
 
 
 def test_a_daemon_of_which_threads_are_lost_is_restarted_under_its_containers() -> None:

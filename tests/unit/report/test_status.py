@@ -75,7 +75,7 @@ def test_the_rows_tell_what_was_read() -> None:
 
 
 def test_the_vni_and_the_keys_are_the_store_s_word() -> None:
-    key = f"{made.BASE}/overlay/network/net-id"
+    key = f"{made.BASE}/overlay/network/net-id-0"
     (network,) = status(replace(made.healthy(), keys={**made.keys(), key: '{"subnets": [{"Vni": 256}]}'})).networks
     assert network.vni == 256
     lost = {k: v for k, v in made.keys().items() if k != key}
