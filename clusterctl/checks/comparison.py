@@ -195,7 +195,7 @@ def _speed(setting: Setting, to: End, doors: Doors) -> Cell:
     take = InContainer(to.host, to.name, ("timeout", "12", "nc", "-l", "-p", str(PORT), "-e", "wc", "-c"), within=14.0)
     uptime = "$(cut -d' ' -f1 /proc/uptime)"
     text = (
-        f"for n in 1 2 3 4 5 6 7 8 9; do s={uptime}; c=$(timeout {SECONDS} dd if=/dev/zero bs=64k 2>/dev/null "
+        f"n=0; while [ $((n+=1)) -le 30 ]; do s={uptime}; c=$(timeout {SECONDS} dd if=/dev/zero bs=64k 2>/dev/null "
         f'| nc {to.ip} {PORT} 2>/dev/null); [ -n "$c" ] && break; sleep 0.2; done; echo $c $s {uptime}'
     )
     give = InContainer(setting.source.host, setting.source.name, ("sh", "-c", text), within=14.0)
@@ -216,9 +216,10 @@ def _rate(given: Ran) -> Cell:
 
 def _by_iperf3(source: End, to: End, doors: Doors) -> Cell:
     take = OnHost(to.host, inside(to, script(f"timeout 12 iperf3 -s -1 -p {PORT}", within=14, ok=(0, 1, 124))))
+    # With -J it ends with 0 whatever it met (3.12).
     text = (
-        f'for n in 1 2 3 4 5 6 7 8 9; do o=$(iperf3 -J -c "$1" -p {PORT} -t {SECONDS}) && break; '
-        'sleep 0.2; done; printf "%s" "$o"'
+        f'n=0; while [ $((n+=1)) -le 30 ]; do o=$(iperf3 -J -c "$1" -p {PORT} -t {SECONDS}); '
+        """case $o in *'"error"'*) sleep 0.2;; *) break;; esac; done; printf "%s" "$o\""""
     )
     give = OnHost(source.host, inside(source, script(text, to.ip, within=14)))
     answers = Answers(ask([take, give], doors))

@@ -96,6 +96,8 @@ def closing(found: Report) -> None:
             f", {found.seconds:.1f} s",
         )
     )
+    if not found.holds():
+        out.print(Text("next: clusterctl doctor looks for the cause"))
     if found.left_out:
         what = f"{found.left_out} more make something for a moment and take it away again"
         out.print(Text(f"{what}: clusterctl verify", style="dim"))

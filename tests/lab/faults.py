@@ -341,7 +341,7 @@ FAULTS = (
     Fault(
         "container off its network",
         on("docker2", "docker network disconnect qyt_overlay qyt2"),
-        on("docker2", "docker network connect qyt_overlay qyt2"),
+        (),
         "containers",
         "container-network",
         "docker2",

@@ -80,5 +80,5 @@ def test_iperf3_measures_where_the_hosts_have_it(hosts):
     for host in hosts.hosts:
         hosts.ssh(host, f"apt-get update -qq && {install}")
     (row,) = json.loads(hosts.cli("compare", "--only", "overlay", "-o", "json").stdout)["networks"]
-    assert all(v and v > 0 for v in pair(row, "megabits")), row
+    assert all(v and v > 0 for v in pair(row, "megabits")), row["megabits"]
     assert {row["megabits"][where]["seen"] for where in ("near", "far")} == {"iperf3"}

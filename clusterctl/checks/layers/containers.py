@@ -114,9 +114,8 @@ def _networks(container: Container, found: ContainerFacts, shown: Evidence) -> J
         on = ", ".join(found.networks) or "none"
         seen = f"the container {name} on {host} is not on {', '.join(lacking)}, but on {on}"
         nets = Evidence(host, f"docker inspect -f '{{{{json .NetworkSettings.Networks}}}}' {name}", on)
-        hint = f"{host}: {'; '.join(f'docker network connect {n} {name}' for n in lacking)}"
         return JUDGE.fault(
-            "container-network", name, f"{name} is on {', '.join(container.networks)}", seen, hint, nets, completes=True
+            "container-network", name, f"{name} is on {', '.join(container.networks)}", seen, UP, nets, completes=True
         )
     bare = [n for n in container.networks if not found.networks[n][0]]
     if bare:
