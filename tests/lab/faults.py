@@ -172,6 +172,15 @@ FAULTS = (
         fix=True,
     ),
     Fault(
+        "etcd shut off from its own host",
+        on("docker1", "iptables -I INPUT -i lo -p tcp --dport 2379 -j REJECT"),
+        on("docker1", "iptables -D INPUT -i lo -p tcp --dport 2379 -j REJECT"),
+        "etcd",
+        "quorum-lost",
+        "docker1",
+        ("a rule there takes what asks it",),
+    ),
+    Fault(
         "etcd halted",
         on("docker1", "systemctl kill --signal=STOP clusterctl-etcd"),
         on("docker1", "systemctl kill --signal=CONT clusterctl-etcd"),

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 from clusterctl.checks.layers.judged import Judge
 from clusterctl.checks.layers.logs import died_of, has_ended, last_words, message
+from clusterctl.checks.layers.rules import undoing, without_counters
 from clusterctl.commands import systemd
 from clusterctl.model.finding import Evidence, Layer, Severity
 from clusterctl.model.inventory import Role
 from clusterctl.plan.action import Run
 from clusterctl.plan.door import MemberStatus
 from clusterctl.stores import etcd
+from clusterctl.topology.rules import WAYS_IN, WAYS_OUT, Packet, Rules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,6 +32,8 @@ SLOW, TOO_SLOW = 0.5, 1.5
 """Seconds for the quickest of three status calls from which etcd counts as slow, and as no store any more."""
 
 JOURNAL = f"journalctl -u {etcd.UNIT} -n 50"
+ASKED = Packet("tcp", etcd.CLIENT_PORT, "127.0.0.1", "127.0.0.1", "lo", "lo")
+"""What clusterctl asks a member by, through the host's SSH."""
 TLS = f"--cacert={etcd.CA} --cert={etcd.MEMBER_CERT} --key={etcd.MEMBER_KEY}"
 CTL = f"ETCDCTL_API=3 etcdctl {TLS} --endpoints=https://127.0.0.1:{etcd.CLIENT_PORT}"
 
@@ -115,8 +119,14 @@ def _unfit(host: Host, survey: Survey, told: dict[str, MemberStatus], margin: st
     why = refused or last_words(log, "mismatch", "no leader", "timed out", "unreachable", "no space", "error")
     shown = [said, *([Evidence(host.name, JOURNAL, why)] if why else [])]
     if isinstance(status, str):
-        seen = f"etcd runs on {host.name} and does not answer: {status} ({margin})"
-        return JUDGE.fault(_lost(margin), host.name, expected, seen, f"{host.name}: {JOURNAL}", *shown)
+        seen, hint, more = f"does not answer: {status}", f"{host.name}: {JOURNAL}", shown
+        ended = Rules.read(without_counters(anatomy.host.rules)).ends(ASKED, (*WAYS_OUT, *WAYS_IN)) if anatomy else None
+        if ended:
+            seen = f"a rule there takes what asks it: {ended.rule}"
+            hint = f"{host.name}: {undoing(ended.rule, ended.table)}"
+            more = [said, Evidence(host.name, f"iptables -t {ended.table} -S", ended.rule)]
+        seen = f"etcd runs on {host.name} and {seen} ({margin})"
+        return JUDGE.fault(_lost(margin), host.name, expected, seen, hint, *more)
     if not status.leader:
         others = [h for h in survey.members if h != host.name and h not in told]
         because = (

@@ -168,3 +168,73 @@ def test_a_dropped_port_names_the_rule_that_drops_it_and_how_to_take_it_away():
     assert "a rule on docker2 does it" in found.seen
     assert found.hint == "docker2: iptables -D INPUT -p udp -m udp --dport 4789 -j DROP"
     assert "[7:800]" in found.evidence[0].output
+
+
+def _first(survey):
+    from clusterctl.checks.layers import judge
+    from layered_lab import LAB
+
+    return next(j for j in judge(LAB, survey) if not j.holds)
+
+
+def _without_networks(survey):
+    for host in ("docker1", "docker2"):
+        survey = with_docker(survey, host, networks={})
+    return survey
+
+
+def test_a_network_that_the_store_lost_is_mended_by_up_unless_its_pool_is_left():
+    daemons = {k: v for k, v in keys().items() if k.startswith(etcd.NODES)}
+    empty = replace(_without_networks(healthy()), keys=daemons)
+    found = _first(empty)
+    assert (found.finding.check, found.completes) == ("store-lost-network", True)
+    assert "which qyt1 on docker1, qyt2 on docker2 still stand on" in found.finding.seen
+    pool = {f"{BASE}/ipam/default/config/GlobalDefault": '{"Subnets": {"GlobalDefault/10.10.10.0/24": {}}}'}
+    left = _first(replace(empty, keys={**daemons, **pool}))
+    assert (left.finding.check, left.completes) == ("store-lost-network", False)
+    assert "clusterctl etcd restore" in left.finding.hint
+    gone = with_docker(with_docker(empty, "docker1", containers={}), "docker2", containers={})
+    assert _first(gone).finding.check == "network-missing"
+
+
+def test_a_member_that_is_shut_off_names_the_rule():
+    silent = replace(healthy(), members={"docker1": status(1), "docker2": "connection refused"})
+    assert "does not answer: connection refused" in _first(silent).finding.seen
+    found = _first(_rule(silent, "docker2", "-A INPUT -p tcp -m tcp --dport 2379 -j REJECT")).finding
+    assert "a rule there takes what asks it: -A INPUT -p tcp -m tcp --dport 2379 -j REJECT" in found.seen
+    assert found.hint == "docker2: iptables -D INPUT -p tcp -m tcp --dport 2379 -j REJECT"
+
+
+def test_a_stopped_container_is_started_once_docker_has_its_threads_together():
+    def deeds(survey):
+        return [a.title for a in _first(survey).safe]
+
+    stopped = _container(healthy(), "exited")
+    assert deeds(stopped) == ["start qyt2"]
+    astray = with_facts(stopped, "docker2", astray=1)
+    assert deeds(astray) == ["restart Docker under its running containers", "start qyt2"]
+    aged = with_facts(astray, "docker2", aged=True)
+    assert (deeds(aged), _first(aged).completes) == ([], True)
+
+
+LOG = (
+    "Starting docker.service - Docker Application Container Engine...",
+    'time="2026" level=error msg="what it said the last time"',
+    "Stopped docker.service - Docker Application Container Engine.",
+    "Starting docker.service - Docker Application Container Engine...",
+    'time="2026" level=info msg="an error that is none" error="<nil>"',
+    "unable to configure the Docker daemon with file /etc/docker/daemon.json: unexpected EOF",
+    "docker.service: Failed with result 'exit-code'.",
+)
+
+
+def test_a_daemon_that_does_not_start_is_quoted_from_its_last_try():
+    found = _first(with_anatomy(_daemon_down(healthy(), "failed"), "docker2", logs={"docker.service": LOG}))
+    assert found.finding.seen == f"Docker on docker2 does not start: {LOG[5]}"
+    assert not found.safe
+
+
+def test_a_service_that_was_killed_while_it_was_stopped_may_be_started():
+    processes = {"docker.service": Process(sub="failed", result="signal")}
+    found = _first(with_anatomy(_daemon_down(healthy(), "failed"), "docker2", processes=processes))
+    assert (found.finding.seen, found.completes) == ("Docker on docker2 is stopped", True)
