@@ -53,6 +53,9 @@ def report(found: Report) -> None:
     from rich.text import Text
 
     out = console()
+    if not found.findings:
+        closing(found)
+        return
     made = table("", "check", "subject", "expected", "seen", title=found.title)
     for finding in found.findings:
         words, style = MARKS[finding.severity]
@@ -87,6 +90,9 @@ def closing(found: Report) -> None:
         if not finding.holds:
             for line in (*(f"$ {c}" for c in finding.commands), *([f"hint: {finding.hint}"] if finding.hint else [])):
                 out.print(Text(f"{finding.check} {finding.subject}: {line}"), soft_wrap=True)
+    if not found.findings:
+        out.print(Text(f"{found.name}: the playbook expects nothing, so nothing was verified"))
+        return
     held = sum(f.holds for f in found.findings)
     verdict = "all hold" if found.holds() else f"{len(found.findings) - held} do not hold"
     out.print(

@@ -29,7 +29,7 @@ from clusterctl.providers.access import CONFIG
 from clusterctl.providers.registry import provider as find_provider
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from clusterctl.model.errors import HostKey
     from clusterctl.plan.command import Command
@@ -137,7 +137,7 @@ class Early:
         if provider.sees_at_once and (lab.state / CONFIG).exists():
             warm_up(api=True)
             self.doors = Doors(lab, provider, Secrets(self._access, os.environ))
-            for name in provider.present(lab):
+            for name in self.doors.known(provider.present(lab)):
                 self.doors.ssh(name).begin(self._first())
 
 
@@ -181,6 +181,13 @@ class Doors:
                     Credentials(pki / "ca.crt", pki / "client.crt", pki / "client.key", self._lab.state / FORMER),
                 )
             return self._ssh[name]
+
+    def known(self, names: Collection[str]) -> list[str]:
+        """Return those that the SSH settings here lead to: a host that runs may be new to them."""
+        with self._lock:
+            self._settings = self._settings or self._read_settings("")
+            there = self._settings[0].get_hostnames()
+            return [name for name in names if name in there]
 
     def _link(self, name: str) -> Link:
         """Return the link to a host or a jump host, those before it made first and shared."""

@@ -44,7 +44,8 @@ mkdir -p @WAS@; touch @WAS@/packages
 [ ! -s @WAS@/packages ] || run dpkg --configure -a
 update=$(get update 2>&1) || :
 if ! plan=$(get install -s --no-install-recommends "$@" 2>&1); then
-  for said in "$update" "$plan"; do printf '%s\\n' "$said" | grep '^[EW]: ' | head -n 2; done >&2; exit 100
+  # What apt only warns of, a mirror that it does not reach, is the cause here.
+  for said in "$update" "$plan"; do printf '%s\\n' "$said" | sed -n '/^[EW]: /{s/^W/E/;p;q}'; done >&2; exit 100
 fi
 other=$(printf '%s\\n' "$plan" | sed -n -e 's/^Remv \\([^ ]*\\).*/remove \\1/p' \\
   -e 's/^Inst \\([^ ]*\\) \\[\\([^]]*\\)\\] (\\([^ ]*\\).*/upgrade \\1 from \\2 to \\3/p' |
