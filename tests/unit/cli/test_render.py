@@ -121,3 +121,11 @@ def test_without_a_terminal_progress_is_plain_and_quiet_is_quiet() -> None:
         assert isinstance(listener, PlainProgress)
     with shown(quiet=True) as listener:
         assert isinstance(listener, Quiet)
+
+
+def test_a_report_says_where_to_go_on_and_that_nothing_was_expected(capsys: pytest.CaptureFixture[str]) -> None:
+    bad = Finding("ping", "a → b", Severity.FAILED, "an answer", "none")
+    render.report(Report("lab", (bad,)))
+    assert "next: clusterctl doctor looks for the cause" in capsys.readouterr().out
+    render.report(Report("lab", ()))
+    assert capsys.readouterr().out == "lab: the playbook expects nothing, so nothing was verified\n"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from clusterctl.cli import wiring
+from clusterctl.providers.access import CONFIG
 from clusterctl.stores.certificates import Authority
 from example import NOW, ROOT
 
@@ -98,3 +99,21 @@ def test_a_session_that_changes_nothing_leaves_nothing(lab) -> None:
     with wiring.session(lab, "status", changes=False) as opened:
         assert opened.transcript is None
     assert not lab.state.exists()
+
+
+def ssh_config(lab, *names: str) -> None:
+    (lab.state / CONFIG).parent.mkdir(parents=True, exist_ok=True)
+    sections = (f"Host {n}\n  HostName {lab.inventory.hosts[n].address}\n  User root\n  Port 22\n" for n in names)
+    (lab.state / CONFIG).write_text("".join(sections))
+
+
+def test_a_host_that_this_run_made_is_looked_for_where_the_settings_lead_by_now(lab) -> None:
+    """A lab that grows has connections before the new host is in the settings."""
+    ssh_config(lab, "docker1")
+    with wiring.session(lab, "status", changes=False, connect=False) as session:
+        doors = session.doors
+        assert doors.known(["docker1", "docker2"]) == ["docker1"], "one may run from before and be new to them"
+        first = doors.ssh("docker1")
+        ssh_config(lab, "docker1", "docker2")
+        assert doors.ssh("docker2").connection.host == lab.inventory.hosts["docker2"].address
+        assert doors.ssh("docker1") is first
