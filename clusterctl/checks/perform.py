@@ -17,6 +17,7 @@ from clusterctl.checks.probe import InContainer, Inspect, KeysAround, OnHost, Ra
 from clusterctl.model.errors import ClusterctlError, HostError, TimedOut, Unreachable
 from clusterctl.model.finding import Finding, Severity
 from clusterctl.model.report import Report
+from clusterctl.plan.patience import stretched
 
 if TYPE_CHECKING:
     from clusterctl.checks.check import Check
@@ -31,7 +32,7 @@ PARALLEL = 16
 PAUSES = (0.2, 0.5)
 """Seconds before the second and the third look."""
 
-PATIENCE = 6.0
+SETTLES_WITHIN = 6.0
 """Seconds after which nothing is looked at again: what takes so long to fail does not settle by waiting."""
 
 SLACK = 5.0
@@ -99,7 +100,7 @@ def _look_again(checks: Sequence[Check], doors: Doors, parallel: int) -> dict[in
             if verdict.severity is not Severity.OK and verdict.settles and check.looks > nth:
                 again.append(check)
         pending = again
-        if not pending or time.monotonic() - started > PATIENCE:
+        if not pending or time.monotonic() - started > stretched(SETTLES_WITHIN):
             break
     return found
 
@@ -133,7 +134,7 @@ class _Job:
 
     @property
     def within(self) -> float:
-        return max(p.within for p in self.probes)
+        return stretched(max(p.within for p in self.probes) + GRACE)
 
     def run(self) -> None:
         self.started = time.monotonic()
@@ -159,7 +160,7 @@ class _Job:
     def answers(self) -> dict[Probe, Answer]:
         if self.done.is_set() and not self._given_up:
             return self._given
-        late = f"{self.probes[0].host}: no answer within {self.within + GRACE:g} s"
+        late = f"{self.probes[0].host}: no answer within {self.within:g} s"
         return dict.fromkeys(self.probes, Trouble(late))
 
 
@@ -184,7 +185,7 @@ def _run(jobs: Sequence[_Job], parallel: int) -> None:
         hire()
     for job in jobs:
         while not job.done.wait(0.5):
-            if job.started and time.monotonic() - job.started > job.within + GRACE:
+            if job.started and time.monotonic() - job.started > job.within:
                 job.give_up()
                 hire()  # in place of the thread that hangs
                 break
@@ -194,7 +195,7 @@ def _one(door: Door, probe: Probe) -> Answer:
     match probe:
         case InContainer():
             argv = ("env", *probe.env, *probe.argv) if probe.env else probe.argv
-            return door.docker.exec(probe.container, argv, probe.within + SLACK)
+            return door.docker.exec(probe.container, argv, stretched(probe.within + SLACK))
         case Inspect():
             return door.docker.inspect_network(probe.network)
         case OnHost():
@@ -239,7 +240,9 @@ _CUT = (124, 143)
 
 def bundle(probes: Sequence[InContainer]) -> tuple[str, ...]:
     """Return one command that runs all of the probes' commands in their container."""
-    lines = "".join(f"{_exported(p)}one {i} {p.within:g} {shlex.join(p.argv)}) &\n" for i, p in enumerate(probes))
+    lines = "".join(
+        f"{_exported(p)}one {i} {stretched(p.within):g} {shlex.join(p.argv)}) &\n" for i, p in enumerate(probes)
+    )
     return ("sh", "-c", f"{_HEAD}{lines}wait")
 
 
@@ -255,7 +258,7 @@ def unbundle(probes: Sequence[InContainer], output: str) -> dict[Probe, Answer]:
 
 def _bundle(door: Door, probes: Sequence[InContainer]) -> dict[Probe, Answer]:
     # The commands end themselves in there; the whole may take longer than they do, on a host that is busy.
-    within = max(p.within for p in probes) + SLACK
+    within = stretched(max(p.within for p in probes) + SLACK)
     done = door.docker.exec(probes[0].container, bundle(probes), within)
     answers = unbundle(probes, done.output)
     for probe in probes:

@@ -14,6 +14,7 @@ import typer
 
 from clusterctl import __version__
 from clusterctl.model.errors import ClusterctlError, InputError, Refused
+from clusterctl.plan import patience
 
 COMMANDS = {
     "init": "Write a commented starter inventory; “-i -” prints it instead.",
@@ -93,8 +94,17 @@ def _version(show: bool) -> None:
 
 def _root(
     version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+    patient: float = typer.Option(
+        1.0,
+        "--patience",
+        min=1,
+        max=100,
+        metavar="<times>",
+        envvar="CLUSTERCTL_PATIENCE",
+        help="Wait so many times as long for answers: for hosts that are slow (emulated, overloaded), not broken.",
+    ),
 ) -> None:
-    pass
+    patience.have(patient)
 
 
 def wants_json(argv: list[str]) -> bool:

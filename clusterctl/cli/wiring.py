@@ -24,6 +24,7 @@ from clusterctl.model.lab import Lab
 from clusterctl.model.playbook import Playbook, check_together, load_playbook
 from clusterctl.plan.action import MACHINE
 from clusterctl.plan.journal import Journal, Tee
+from clusterctl.plan.patience import stretched
 from clusterctl.plan.runner import Runner
 from clusterctl.providers.access import CONFIG
 from clusterctl.providers.registry import provider as find_provider
@@ -208,7 +209,7 @@ class Doors:
                 login=logins.get(name),
                 ring=self._ring,
                 gateway=self._link(jump) if jump else None,
-                within=CONNECT_WITHIN,
+                within=stretched(CONNECT_WITHIN),
             )
         return self._links[name]
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from clusterctl.model.errors import HostError, TimedOut, Unreachable
 from clusterctl.model.facts import Facts, File, HostFacts
 from clusterctl.plan import files
+from clusterctl.plan.patience import stretched
 from clusterctl.plan.phase import Section
 
 if TYPE_CHECKING:
@@ -197,7 +198,8 @@ class WaitFor(Action):
 
     def perform(self, door: Door) -> str:
         """Look, with growing pauses from 20 ms to 0.5 s, until it holds or the deadline passes."""
-        deadline = time.monotonic() + self.within
+        within = stretched(self.within)
+        deadline = time.monotonic() + within
         pause = 0.02
         while True:
             try:
@@ -209,6 +211,6 @@ class WaitFor(Action):
             if holds:
                 return seen
             if time.monotonic() >= deadline:
-                raise TimedOut(self.host, self.title, self.within, seen, hint=self.hint)
+                raise TimedOut(self.host, self.title, within, seen, hint=self.hint)
             time.sleep(pause)
             pause = min(pause * 1.5, 0.5)

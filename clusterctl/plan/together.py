@@ -8,13 +8,18 @@ from collections.abc import Callable, Hashable, Mapping
 from typing import TypeVar
 
 from clusterctl.model.errors import ClusterctlError
+from clusterctl.plan.patience import stretched
 
 Key = TypeVar("Key", bound=Hashable)
 T = TypeVar("T")
 
 
 def side_by_side(jobs: Mapping[Key, Callable[[], T]], within: float) -> dict[Key, T | str]:
-    """Do all jobs at once; what has no answer in time, or fails, gives the reason instead of a value."""
+    """Do all jobs at once; what has no answer in time, or fails, gives the reason instead of a value.
+
+    within: seconds, more where there is patience.
+    """
+    within = stretched(within)
     found: dict[Key, T | str] = {}
 
     def work(key: Key, job: Callable[[], T]) -> None:

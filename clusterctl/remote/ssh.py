@@ -17,6 +17,7 @@ from invoke.exceptions import CommandTimedOut
 
 from clusterctl.model.errors import HostError, TimedOut, Unreachable
 from clusterctl.plan.command import Command, Result
+from clusterctl.plan.patience import stretched
 from clusterctl.remote.link import Unended, why
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ class SshDoor:
 
     def words(self, command: Command) -> str:
         """Return the line that goes over: quoted once, ended on the host when it is over its time."""
-        limit = ("timeout", "-k", str(KILL_AFTER), f"{command.within:g}")
+        limit = ("timeout", "-k", str(KILL_AFTER), f"{stretched(command.within):g}")
         root = command.root and self.needs_sudo
         sudo = self._sudo(alone=not command.input) if root else ()
         line = shlex.join((*sudo, *limit, *command.argv))
@@ -197,18 +198,18 @@ class SshDoor:
 
     def _run(self, command: Command) -> Result:
         self.open()
-        started = time.monotonic()
+        started, within = time.monotonic(), stretched(command.within)
         with self._slots:
             try:
-                done = self._send(self.words(command), self._input(command), command.within + KILL_AFTER + 5)
+                done = self._send(self.words(command), self._input(command), within + KILL_AFTER + 5)
             except CommandTimedOut as error:
-                raise TimedOut(self._host, command.line(), command.within, error.result.stderr[-300:]) from error
+                raise TimedOut(self._host, command.line(), within, error.result.stderr[-300:]) from error
         seconds = time.monotonic() - started
         result = Result(
             self._host, command, done.return_code, done.stdout[:OUTPUT_LIMIT], done.stderr[:OUTPUT_LIMIT], seconds
         )
-        if result.exit_code in (124, 137) and seconds >= command.within:
-            raise TimedOut(self._host, command.line(), command.within, result.tail())
+        if result.exit_code in (124, 137) and seconds >= within:
+            raise TimedOut(self._host, command.line(), within, result.tail())
         if command.root and self.needs_sudo and result.exit_code in {1, 127} and _from_sudo(result.stderr):
             raise self._refused(result.tail())
         return result

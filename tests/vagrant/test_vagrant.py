@@ -12,6 +12,8 @@ ROOT = Path(__file__).parents[2]
 HERE = Path(__file__).parent
 PROGRAM = Path(sys.executable).with_name("clusterctl")
 HOSTS = {"docker1": "192.168.56.11", "docker2": "192.168.56.12"}
+PATIENCE = "6"
+"""How many times as long as usual these guests are given for an answer."""
 WITHIN = 3000
 """Seconds for one command: without KVM a VM takes minutes to boot, and to install Docker."""
 
@@ -50,7 +52,8 @@ class Lab:
 
     def cli(self, *args, check=0):
         words = (args[0], "-i", str(self.inventory), *args[1:])
-        done = run(str(PROGRAM), *words, check=check, CLUSTERCTL_STATE=str(self.state.parent), NO_COLOR="1")
+        env = {"CLUSTERCTL_STATE": str(self.state.parent), "CLUSTERCTL_PATIENCE": PATIENCE, "NO_COLOR": "1"}
+        done = run(str(PROGRAM), *words, check=check, **env)
         assert "Traceback" not in done.stderr, seen(done)
         return done
 
