@@ -387,3 +387,16 @@ def test_a_daemon_of_which_threads_are_lost_is_restarted_under_its_containers() 
         "docker1: wait until Docker reports the store",
     ]
     assert titles(decide(RetrieveThreads(), lab(), after(steps, facts))) == []
+
+
+def test_a_daemon_whose_gossip_has_ended_is_restarted_under_its_containers() -> None:
+    """Serf ends for good where two hosts had one name for a while."""
+
+    def silence(found):
+        return replace(found, listeners=tuple(x for x in found.listeners if x.port != etcd.GOSSIP_PORT))
+
+    facts = changed(finished(), "docker1", silence)
+    assert of1(facts) == ["restart Docker under its running containers", JOIN[4]]
+    assert of1(after(steps(facts), facts)) == []
+    unread = changed(finished(), "docker1", lambda f: replace(f, listeners=()))
+    assert of1(unread) == [], "what could not be read is no reason"
