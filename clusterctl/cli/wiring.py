@@ -186,9 +186,14 @@ class Doors:
     def known(self, names: Collection[str]) -> list[str]:
         """Return those that the SSH settings here lead to: a host that runs may be new to them."""
         with self._lock:
-            self._settings = self._settings or self._read_settings("")
-            there = self._settings[0].get_hostnames()
+            there = self._settings_for("")[0].get_hostnames()
             return [name for name in names if name in there]
+
+    def _settings_for(self, name: str) -> tuple[SSHConfig, Mapping[str, Login]]:
+        """Return the SSH settings, read again for a host that this run has made."""
+        if self._settings is None or (name and name not in self._settings[0].get_hostnames()):
+            self._settings = self._read_settings(name)
+        return self._settings
 
     def _link(self, name: str) -> Link:
         """Return the link to a host or a jump host, those before it made first and shared."""
@@ -198,9 +203,7 @@ class Doors:
 
         if name not in self._links:
             self._ring = self._ring or KeyRing()
-            if self._settings is None or name not in self._settings[0].get_hostnames():
-                self._settings = self._read_settings(name)  # again for a host that this run has made
-            config, logins = self._settings
+            config, logins = self._settings_for(name)
             jump = config.lookup(name).get("proxyjump", "")
             self._links[name] = Link(
                 name,

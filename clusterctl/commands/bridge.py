@@ -47,10 +47,15 @@ def read_overlay(network_id: str, within: float = 10.0) -> Command:
     return script(_READ, short(network_id), within=within, ok=(0, ABSENT))
 
 
+def enter(network_id: str) -> str:
+    """Return what a person would type to enter the overlay's namespace; what is to be run there follows it."""
+    return f"nsenter --net=$(ls -d {NAMESPACES}/*-{short(network_id)}*)"
+
+
 def by_hand(network_id: str) -> str:
     """Return what a person would type to see the same."""
-    enter = f"nsenter --net=$(ls -d {NAMESPACES}/*-{short(network_id)}*)"
-    return f"{enter} ip -d link show type vxlan; {enter} bridge fdb show dev vxlan0"
+    inside = enter(network_id)
+    return f"{inside} ip -d link show type vxlan; {inside} bridge fdb show dev vxlan0"
 
 
 def set_up(namespace: str, link: str) -> Command:

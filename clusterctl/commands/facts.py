@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 MARK = "\x01"
 LIMIT = 262144
+"""Bytes of a file that are read."""
 NAMESPACE_INODES = 0xF0000000
 """The kernel numbers namespaces from here on (PROC_DYNAMIC_FIRST in fs/proc/generic.c), and files from 1."""
-"""Bytes of a file that are read."""
 _UNPRINTABLE = {c: None for c in (*range(32), *range(127, 160)) if chr(c) not in f"{MARK}\t\n"}
 """Control characters say nothing about a host; on a terminal they would."""
 

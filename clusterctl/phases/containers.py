@@ -58,14 +58,15 @@ def _with_container(container: Container, labels: dict[str, str]) -> Effect:
     return effect
 
 
-def _mine(lab: Lab, found: HostFacts) -> list[ContainerFacts]:
+def mine_on(lab: Lab, found: HostFacts) -> list[ContainerFacts]:
+    """Return the lab's containers on a host."""
     containers = found.docker.containers.values() if found.docker else ()
     return [c for c in containers if c.labels.get(LABEL) == lab.name]
 
 
 def misfits(lab: Lab, host: HostFacts, daemon: DockerFacts) -> dict[str, str]:
     """Return the lab's containers on `host` that must go before the playbook's run, each with the reason."""
-    mine = {c.name: c for c in _mine(lab, host)}
+    mine = {c.name: c for c in mine_on(lab, host)}
     going = {name: why for name, found in mine.items() if (why := _misfit(lab, host, daemon, found))}
     # What leans on a container that is made anew is made anew after it.
     for container in lab.playbook.in_order(host.name):
@@ -125,7 +126,7 @@ class ClearContainers:
                     for name, why in going.items()
                 ],
                 host,
-                "every container there fits" if _mine(lab, found) else "no container of this lab",
+                "every container there fits" if mine_on(lab, found) else "no container of this lab",
             )
 
 
@@ -188,7 +189,7 @@ class RemoveContainers:
     def plan(self, lab: Lab, facts: Facts) -> Iterator[Action | Noop]:
         """Remove what carries the lab's label, whatever the playbook says now."""
         for host, found in facts.hosts.items():
-            mine = _mine(lab, found)
+            mine = mine_on(lab, found)
             for container in mine:
                 yield docker.RemoveContainer(host=host, title=f"remove container {container.name}", name=container.name)
             if not mine:

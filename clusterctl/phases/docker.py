@@ -11,8 +11,8 @@ from clusterctl.commands import docker, systemd
 from clusterctl.model.errors import ClusterctlError
 from clusterctl.model.facts import DockerFacts, Listener, Unit
 from clusterctl.model.inventory import Role
-from clusterctl.model.lab import LABEL
 from clusterctl.model.playbook import Driver
+from clusterctl.phases.containers import mine_on
 from clusterctl.plan import files
 from clusterctl.plan.action import Run, WaitFor, WriteFile, record
 from clusterctl.plan.command import script
@@ -288,8 +288,7 @@ def lost(lab: Lab, found: HostFacts, store: StoreFacts | None) -> tuple[str, ...
         return ()
     overlays = {n.name for n in lab.playbook.networks.values() if n.driver is Driver.OVERLAY}
     gone = overlays - set(daemon.networks) - store.networks
-    mine = [c for c in daemon.containers.values() if c.labels.get(LABEL) == lab.name]
-    return tuple(c.name for c in mine if gone & set(c.networks))
+    return tuple(c.name for c in mine_on(lab, found) if gone & set(c.networks))
 
 
 class SeePeers:

@@ -143,9 +143,8 @@ class Anatomy:
 
     def overlay(self, network_id: str) -> Namespace | None:
         """Return the namespace of an overlay network; Docker names it by a number and the id's start."""
-        found = [p for p in self.namespaces if is_of(p, network_id)]
-        number = {p: int(p.rpartition("/")[2].partition("-")[0]) for p in found}
-        return self.namespaces[max(found, key=number.__getitem__)] if found else None
+        numbered = {int(p.rpartition("/")[2].partition("-")[0]): p for p in self.namespaces if is_of(p, network_id)}
+        return self.namespaces[numbered[max(numbered)]] if numbered else None
 
     def sandbox(self, container: str) -> Namespace | None:
         """Return the network namespace of a container, None where it has none."""

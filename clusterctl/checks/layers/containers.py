@@ -84,8 +84,9 @@ def _state(
     if found.state != "running":
         state = "stopped" if found.state == "exited" else found.state
         seen = f"the container {name} on {host} is {state}: {_how(found, inside)}"
-        astray = bool(survey.facts.hosts[host].astray)
-        first = restart_docker(survey.facts.hosts[host]) if astray else []
+        facts = survey.facts.hosts[host]
+        astray = facts.astray > 0
+        first = restart_docker(facts) if astray else []
         start = StartContainer(host=host, title=f"start {name}", name=name)
         hint = f"{host}: {f'{RESTART}; ' if astray else ''}docker start {name}"
         able = found.state in ("exited", "created") and bool(first) == astray

@@ -161,7 +161,7 @@ def _conflict(host: Host, anatomy: Anatomy | None) -> Judged | None:
     line = last_words(log, "name conflicts", "minority in name conflict")
     if not line:
         return None
-    # What two hosts with one hostname are told of comes first: by now each has its own.
+    # Two hosts that still have one hostname are told of in a layer below this one.
     seen = f"Docker's gossip on {host.name} has ended: another host had the same hostname"
     shown = Evidence(host.name, f"{JOURNAL} | grep serf", message(line))
     return JUDGE.fault("gossip-conflict", host.name, "every hostname once", seen, UP, shown, completes=True)

@@ -45,7 +45,7 @@ def message(line: str) -> str:
     try:
         told = json.loads(line)
         return ": ".join(str(told[key]) for key in ("msg", "error") if told.get(key))
-    except (ValueError, AttributeError, KeyError):
+    except (ValueError, AttributeError):
         pass
     found = re.search(r'\bmsg="((?:[^"\\]|\\.)*)"', line)
     return found[1].replace('\\"', '"') if found else line.strip()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from clusterctl.checks.layers.judged import Judge
-from clusterctl.commands.bridge import by_hand
+from clusterctl.commands.bridge import enter
 from clusterctl.commands.docker import Disconnect
 from clusterctl.model.finding import Evidence, Layer
 from clusterctl.model.inventory import Role
@@ -96,11 +96,9 @@ def _present(lab: Lab, survey: Survey, network: Network) -> Iterator[Judged]:
     missing = [h for h in asked if h not in ids]
     if not missing:
         return
-    kept = (
-        [k for k, v in survey.keys.items() if k.startswith(f"{BASE}/network/") and f'"name":"{network.name}"' in v]
-        if (isinstance(survey.keys, Mapping))
-        else []
-    )
+    keys = survey.keys if isinstance(survey.keys, Mapping) else {}
+    kept = [k for k, v in keys.items() if k.startswith(f"{BASE}/network/") and f'"name":"{network.name}"' in v]
+    none = Evidence("this machine", "clusterctl etcd keys", f"nothing named {network.name} below {BASE}/network")
     lacks = Evidence(missing[0], f"docker network inspect {network.name}", f"Error: No such network: {network.name}")
     expected = f"{network.name} is on {', '.join(asked)}"
     where = f"missing on {', '.join(missing)}"
@@ -123,26 +121,25 @@ def _present(lab: Lab, survey: Survey, network: Network) -> Iterator[Judged]:
         seen = f"the network {network.name} is {where}, and the store could not be asked: {survey.keys}"
         yield JUDGE.fault("network-missing", network.name, expected, seen, UP, lacks)
     elif on_it := hosts_of(survey, network.name):
-        yield _lost(survey, network, expected, on_it, lacks)
+        yield _lost(keys, network, expected, on_it, (lacks, none))
     else:
-        store = Evidence("this machine", "clusterctl etcd keys", f"nothing named {network.name} below {BASE}/network")
         seen = f"the network {network.name} is not in the store, and {where}"
-        yield JUDGE.fault("network-missing", network.name, expected, seen, UP, lacks, store, completes=True)
+        yield JUDGE.fault("network-missing", network.name, expected, seen, UP, lacks, none, completes=True)
 
 
-def _lost(survey: Survey, network: Network, expected: str, on_it: Mapping[str, str], lacks: Evidence) -> Judged:
+def _lost(
+    keys: Mapping[str, str], network: Network, expected: str, on_it: Mapping[str, str], shown: tuple[Evidence, ...]
+) -> Judged:
     """Judge a network that is gone from the store while containers stand on it."""
     which = ", ".join(f"{name} on {host}" for name, host in on_it.items())
-    none = Evidence("this machine", "clusterctl etcd keys", f"nothing named {network.name} below {BASE}/network")
     seen = f"the store has lost the network {network.name}, which {which} still stand on"
-    keys = survey.keys if isinstance(survey.keys, Mapping) else {}
     pool = next((k for k, v in keys.items() if k.startswith(f"{BASE}/ipam/") and network.subnet in f"{k} {v}"), "")
     if not (network.subnet and pool):
-        return JUDGE.fault("store-lost-network", network.name, expected, seen, UP, lacks, none, completes=True)
+        return JUDGE.fault("store-lost-network", network.name, expected, seen, UP, *shown, completes=True)
     # Docker makes no other one with this subnet as long as the pool is there, and nothing but Docker may remove it.
     kept = Evidence("this machine", "clusterctl etcd keys", f"{pool}: the pool {network.subnet} is still taken")
     hint = "this machine: clusterctl etcd restore FILE; or clusterctl down --keep-hosts, then clusterctl up"
-    return JUDGE.fault("store-lost-network", network.name, expected, seen, hint, lacks, none, kept)
+    return JUDGE.fault("store-lost-network", network.name, expected, seen, hint, *shown, kept)
 
 
 def _alike(lab: Lab, survey: Survey, network: Network) -> Iterator[Judged]:
@@ -178,7 +175,7 @@ def _alike(lab: Lab, survey: Survey, network: Network) -> Iterator[Judged]:
         if space and space.vxlan:
             vnis[host] = space.vxlan.vni
     if len(set(vnis.values())) > 1:
-        each = [Evidence(h, by_hand(ids[h]).partition("; ")[0], f"vxlan id {v}") for h, v in vnis.items()]
+        each = [Evidence(h, f"{enter(ids[h])} ip -d link show type vxlan", f"vxlan id {v}") for h, v in vnis.items()]
         seen = f"the hosts do not use one VNI for {network.name}: {', '.join(f'{h} {v}' for h, v in vnis.items())}"
         yield JUDGE.fault("vni", network.name, expected, seen, f"on each: systemctl restart docker; then {UP}", *each)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from clusterctl.checks.check import shared, spans
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from clusterctl.checks.layers.judged import Judged
     from clusterctl.checks.layers.survey import Survey
     from clusterctl.checks.ping import Echo
+    from clusterctl.model.facts import HostFacts
     from clusterctl.model.lab import Lab
     from clusterctl.model.playbook import Container
 
@@ -29,9 +30,6 @@ PACKETS = 3
 HEADERS = 28
 """Bytes of IPv4 and ICMP before a ping's own."""
 
-UNKNOWN_NAME = "name-unknown"
-"""What Docker reads of the others when a container starts may be lost to it; see `HostFacts.astray`."""
-
 NOBODYS = "9"
 """A TCP port (discard) that is refused at once where packets pass."""
 
@@ -40,12 +38,13 @@ NOBODYS = "9"
 class Pair:
     """One way between two containers that run and share a network, with the probes that try it.
 
-    known: the target's addresses on all networks, any of which its name may stand for.
+    host: the source's. known: the target's addresses on all networks, any of which its name may stand for.
     large: a ping as big as the network's MTU lets through. names: what the container's files say of names.
     """
 
     source: Container
     target: Container
+    host: HostFacts
     network: str
     ip: str
     known: tuple[str, ...]
@@ -112,6 +111,7 @@ def _pair(survey: Survey, source: Container, target: Container, network: str, ip
     return Pair(
         source,
         target,
+        survey.facts.hosts[source.host],
         network,
         ip,
         known,
@@ -162,10 +162,7 @@ def judge(lab: Lab, survey: Survey) -> Iterator[Judged]:
         return
     answers = Answers(survey.answers)
     for pair in pairs(lab, survey):
-        found = _judged(pair, answers)
-        if found.finding.check == UNKNOWN_NAME:
-            found = replace(found, safe=tuple(restart_docker(survey.facts.hosts[pair.source.host])))
-        yield found
+        yield _judged(pair, answers)
     for way in ways_out(lab, survey):
         if fault := _out(way, answers):
             yield fault
@@ -270,7 +267,8 @@ def _named(pair: Pair, expected: str, answers: Answers) -> Judged | None:
     lost = f"the name {name} does not resolve in {source} on {host}"
     seen = f"{lost}: {pair.ip} answers, Docker's DNS there does not know it"
     hint = f"{host}: {RESTART}; docker start {source}"
-    return JUDGE.fault(UNKNOWN_NAME, pair.subject, expected, seen, hint, shown)
+    # What Docker reads of the others when a container starts may be lost to it; see `HostFacts.astray`.
+    return JUDGE.fault("name-unknown", pair.subject, expected, seen, hint, shown, safe=restart_docker(pair.host))
 
 
 def _out(way: Way, answers: Answers) -> Judged | None:

@@ -4,11 +4,13 @@ from dataclasses import replace
 
 import example
 import pytest
+from clusterctl.checks.layers import judge
 from clusterctl.model.facts import Unit
 from clusterctl.stores import etcd
 from clusterctl.topology.anatomy import HOST, Disk, Process
 from layered_lab import (
     BASE,
+    LAB,
     OVERLAY,
     RULES,
     endpoint,
@@ -62,6 +64,10 @@ def _stale(survey):
 
 def _rule(survey, host, rule):
     return with_space(survey, host, HOST, rules=("*filter", rule, "COMMIT", *RULES))
+
+
+def _first(survey):
+    return next(j for j in judge(LAB, survey) if not j.holds)
 
 
 PAIR = "docker1 → docker2"
@@ -161,20 +167,10 @@ def test_the_lowest_broken_layer_has_the_cause(breaks, layer, check, subject):
 def test_a_dropped_port_names_the_rule_that_drops_it_and_how_to_take_it_away():
     survey = with_measured(healthy(), PAIR, "udp 4789")
     survey = _rule(survey, "docker2", "[7:800] -A INPUT -p udp -m udp --dport 4789 -j DROP")
-    from clusterctl.checks.layers import judge
-    from layered_lab import LAB
-
-    found = next(j.finding for j in judge(LAB, survey) if not j.holds)
+    found = _first(survey).finding
     assert "a rule on docker2 does it" in found.seen
     assert found.hint == "docker2: iptables -D INPUT -p udp -m udp --dport 4789 -j DROP"
     assert "[7:800]" in found.evidence[0].output
-
-
-def _first(survey):
-    from clusterctl.checks.layers import judge
-    from layered_lab import LAB
-
-    return next(j for j in judge(LAB, survey) if not j.holds)
 
 
 def _without_networks(survey):
